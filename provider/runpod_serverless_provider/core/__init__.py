@@ -1,0 +1,1 @@
+"""What every resource and both doors share: values, markers, diff, verbs and failures. Knows no gRPC, pulumi or httpx."""

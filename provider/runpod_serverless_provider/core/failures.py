@@ -1,0 +1,117 @@
+"""Every way in which work can fail, and the wording of it. Doors translate these to their own form; nothing else words an error.
+
+    ProviderFailure
+    ├── CheckFailed          the user can fix an input: one or more `Failure`s, each on a property path
+    ├── ApiProblem           the API answered and refused (problem+json, parsed)
+    ├── ApiUnreachable       no answer, and the request surely had no effect
+    ├── OutcomeUnknown       no usable answer, and the request may have had its effect
+    ├── Refused              the provider refuses before any request (deletion protection, ambiguous adoption …)
+    ├── NotConfigured        no API key
+    └── CreatedButFailed     the resource exists (id kept), but the work on it did not finish
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .values import Path, render_path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that is wrong with one input.
+
+    `path` is the full property path; `reason` says what is wrong and what to do, without the path (doors put it first).
+    """
+
+    path: Path
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """The reason, begun with the property's path."""
+        return f"{render_path(self.path)}: {self.reason}" if self.path else self.reason
+
+
+class ProviderFailure(Exception):
+    """The base of all expected failures; its text is shown to the user as it is."""
+
+
+class CheckFailed(ProviderFailure):
+    """Inputs are wrong; nothing was requested that could change anything."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("; ".join(failure.text for failure in failures))
+
+
+class Refused(ProviderFailure):
+    """The provider refuses to act; no request was sent for it."""
+
+
+class NotConfigured(ProviderFailure):
+    """No API key was found where one is looked for."""
+
+
+@dataclass
+class ApiProblem(ProviderFailure):
+    """An error answer of the API (problem+json: `title`, `status`, `detail`, `errors[]`)."""
+
+    method: str
+    path: str
+    status: int
+    title: str = ""
+    detail: str = ""
+    errors: tuple[str, ...] = ()
+    request_id: str | None = None
+
+    def __str__(self) -> str:
+        said = self.detail or self.title or "no explanation"
+        if self.errors:
+            said += f" ({'; '.join(self.errors)})"
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"Runpod answered {self.status} to {self.method} {self.path}{request}: {said}"
+
+
+@dataclass
+class ApiUnreachable(ProviderFailure):
+    """The API could not be reached; the request had no effect."""
+
+    method: str
+    path: str
+    cause: str
+
+    def __str__(self) -> str:
+        return f"Runpod could not be reached for {self.method} {self.path}: {self.cause}"
+
+
+@dataclass
+class OutcomeUnknown(ProviderFailure):
+    """A request was sent and its answer did not arrive or made no sense; it may have had its effect.
+
+    `server_date` is the server's `Date` header of the last answer before the send (RFC 9110 form), where one is known.
+    """
+
+    method: str
+    path: str
+    cause: str
+    status: int | None = None
+    server_date: str | None = None
+
+    def __str__(self) -> str:
+        return f"it is not known whether {self.method} {self.path} took effect: {self.cause}"
+
+
+@dataclass
+class CreatedButFailed(ProviderFailure):
+    """The resource exists under `id`, and the engine must keep it, but `reasons` remain."""
+
+    id: str
+    outputs: Mapping[str, Any]
+    reasons: tuple[str, ...]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "; ".join(self.reasons)

@@ -1,0 +1,80 @@
+"""Plain values as the core sees them: JSON-like data in which any part may be UNKNOWN. No wire encoding here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+Path = tuple[str | int, ...]
+
+
+class Unknown:
+    """The type of `UNKNOWN`, a value that the engine learns only during `pulumi up`."""
+
+    _only: Unknown | None = None
+
+    def __new__(cls) -> Unknown:
+        if cls._only is None:
+            cls._only = super().__new__(cls)
+        return cls._only
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    def __copy__(self) -> Unknown:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Unknown:
+        return self
+
+
+UNKNOWN: Final = Unknown()
+
+_PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+def contains_unknown(value: object) -> bool:
+    """Say whether `value` is UNKNOWN or holds one at any depth."""
+    if value is UNKNOWN:
+        return True
+    if isinstance(value, Mapping):
+        return any(contains_unknown(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(contains_unknown(item) for item in value)
+    return False
+
+
+def render_path(path: Iterable[str | int]) -> str:
+    """Write a property path as the engine parses it: `workers.max`, `env["A.B"]`, `volume[0]`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _PLAIN_KEY.match(part):
+            text += f".{part}" if text else part
+        else:
+            quoted = part.replace("\\", "\\\\").replace('"', '\\"')
+            text += f'["{quoted}"]'
+    return text
+
+
+def map_values(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Copy `value` with `change` applied to every leaf."""
+    if isinstance(value, Mapping):
+        return {key: map_values(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [map_values(item, change) for item in value]
+    return change(value)
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield each leaf of `value` with its path; an empty list or map is a leaf."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from leaves(item, (*path, str(key)))
+    elif isinstance(value, list | tuple) and value:
+        for index, item in enumerate(value):
+            yield from leaves(item, (*path, index))
+    else:
+        yield path, value
