@@ -1,0 +1,74 @@
+"""Where the emulator keeps its documents: in memory, and in a SQLite file when it has one. Knows no rules."""
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+Doc = dict[str, Any]
+
+KINDS = ("endpoints", "templates", "networkVolumes", "registries", "gpus", "cpus", "dataCenters", "meta")
+
+
+class Store:
+    """Documents by kind and id, in order of creation. With a path, they survive the process."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._kinds: dict[str, dict[str, Doc]] = {kind: {} for kind in KINDS}
+        self._file = None if path is None else sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        if self._file is not None:
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS documents"
+                " (position INTEGER PRIMARY KEY, kind TEXT, id TEXT, doc TEXT, UNIQUE (kind, id))"
+            )
+            for kind, identifier, doc in self._file.execute("SELECT kind, id, doc FROM documents ORDER BY position"):
+                self._kinds[kind][identifier] = json.loads(doc)
+
+    def all(self, kind: str) -> list[Doc]:
+        """Return the documents of a kind, oldest first."""
+        return list(self._kinds[kind].values())
+
+    def get(self, kind: str, identifier: str) -> Doc | None:
+        """Return one document, or None."""
+        return self._kinds[kind].get(identifier)
+
+    def put(self, kind: str, identifier: str, doc: Doc) -> None:
+        """Create or replace one document."""
+        self._kinds[kind][identifier] = doc
+        if self._file is not None:
+            self._file.execute(
+                "INSERT INTO documents (kind, id, doc) VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET doc = excluded.doc",
+                (kind, identifier, json.dumps(doc)),
+            )
+
+    def remove(self, kind: str, identifier: str) -> bool:
+        """Remove one document; say whether it was there."""
+        found = self._kinds[kind].pop(identifier, None) is not None
+        if self._file is not None:
+            self._file.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, identifier))
+        return found
+
+    def clear(self) -> None:
+        """Remove everything."""
+        for documents in self._kinds.values():
+            documents.clear()
+        if self._file is not None:
+            self._file.execute("DELETE FROM documents")
+
+    def new_id(self, kind: str, length: int = 10) -> str:
+        """Return the next id: the same sequence in every fresh store, so that a test can be repeated."""
+        meta = self.get("meta", "serial") or {"serial": 0}
+        serial = meta["serial"] + 1
+        self.put("meta", "serial", {"serial": serial})
+        number = int.from_bytes(hashlib.sha256(f"{kind}/{serial}".encode()).digest()[:16], "big")
+        letters = ""
+        while len(letters) < length:
+            number, rest = divmod(number, 36)
+            letters += "0123456789abcdefghijklmnopqrstuvwxyz"[rest]
+        return letters
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

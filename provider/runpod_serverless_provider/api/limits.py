@@ -1,0 +1,167 @@
+"""The request budget: what the `RateLimit` headers say is left, and waiting before the API has to refuse. Sends nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..core.ports import Voice
+
+_SPREAD_SECONDS: Final = 1.0
+_SAME_RESET_SECONDS: Final = 1.5
+"""Resets that lie closer together are the same: the headers count whole seconds."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of one window: a member of `RateLimit`."""
+
+    window: str
+    remaining: int
+    reset_seconds: int
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What one window grants: a member of `RateLimit-Policy`."""
+
+    window: str
+    quota: int
+    length_seconds: int
+
+
+def parse_rate_limit(value: str | None) -> tuple[Left, ...]:
+    """Read `"minute";r=0;t=12, "hour";r=2800;t=1812`; members that make no sense are left out."""
+    return tuple(Left(name, *numbers) for name, numbers in _members(value, "r", "t"))
+
+
+def parse_rate_limit_policy(value: str | None) -> tuple[Quota, ...]:
+    """Read `"minute";q=60;w=60, "hour";q=3000;w=3600`; members that make no sense are left out."""
+    return tuple(Quota(name, *numbers) for name, numbers in _members(value, "q", "w") if all(numbers))
+
+
+def exhausted(windows: tuple[Left, ...]) -> Left | None:
+    """Return the exhausted window that takes longest to reset, if any is exhausted."""
+    return max((left for left in windows if not left.remaining), key=lambda left: left.reset_seconds, default=None)
+
+
+def _members(value: str | None, first: str, second: str) -> list[tuple[str, tuple[int, int]]]:
+    if not value:
+        return []
+    from http_sfv import List  # late: most processes of the plugin send no request
+
+    fields = List()
+    try:
+        fields.parse(value.encode("ascii"))
+    except Exception:  # noqa: BLE001 - a header that cannot be read is only a missed hint
+        return []
+    found = []
+    for member in fields:
+        params: Mapping[str, Any] = member.params
+        numbers = params.get(first), params.get(second)
+        name = getattr(member, "value", None)
+        if isinstance(name, list) or name is None or not all(type(number) is int and number >= 0 for number in numbers):
+            continue
+        found.append((str(name), (int(numbers[0]), int(numbers[1]))))
+    return found
+
+
+@dataclass
+class _Window:
+    remaining: int
+    reset_at: float
+    is_guess: bool = False
+
+
+class Budget:
+    """What is left of the account's rate limits; all requests of a process share one.
+
+    A request reserves its place with `acquire` and gives it back with `release`. Times are those of `clock`, in seconds. Windows that
+    reset later than `patience_seconds` from now are not waited for: there the API itself has to answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[object]],
+        random: Callable[[], float],
+        patience_seconds: float,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._patience_seconds = patience_seconds
+        self._windows: dict[str, _Window] = {}
+        self._quotas: dict[str, Quota] = {}
+        self._blocks: dict[str, float] = {}
+        self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests hold a place now."""
+        return self._in_flight
+
+    async def acquire(self, voice: Voice) -> None:
+        """Take a place, once no window forbids it; tell `voice` about each wait."""
+        while (wait := self._next_wait()) is not None:
+            window, seconds = wait
+            await voice.status(waiting_text(seconds, window))
+            # All that wait for the same reset would otherwise come back in the same instant.
+            await self._sleep(seconds + self._random() * _SPREAD_SECONDS)
+        self._in_flight += 1
+
+    def release(self, headers: Mapping[str, str] | None = None, *, was_sent: bool = True) -> None:
+        """Give the place back and learn from the answer's headers; a request that was sent without an answer counts as spent."""
+        self._in_flight -= 1
+        observed = parse_rate_limit(headers.get("ratelimit")) if headers is not None else ()
+        if headers is not None:
+            self._quotas.update((quota.window, quota) for quota in parse_rate_limit_policy(headers.get("ratelimit-policy")))
+        for left in observed:
+            self._observe(left)
+        if was_sent:
+            for name in self._windows.keys() - {left.window for left in observed}:
+                self._windows[name].remaining = max(0, self._windows[name].remaining - 1)
+
+    def block(self, seconds: float, window: str = "") -> None:
+        """Let nobody through for `seconds`, because the API answered 429 and asked for it."""
+        self._blocks[window] = max(self._blocks.get(window, 0.0), self._clock() + seconds)
+
+    def _observe(self, left: Left) -> None:
+        reset_at = self._clock() + left.reset_seconds
+        known = self._windows.get(left.window)
+        if known is None or known.is_guess or reset_at > known.reset_at + _SAME_RESET_SECONDS:
+            self._windows[left.window] = _Window(left.remaining, reset_at)
+        elif reset_at >= known.reset_at - _SAME_RESET_SECONDS:
+            known.remaining = min(known.remaining, left.remaining)  # answers overtake each other
+        # else: a late answer that speaks of the window before this one
+
+    def _next_wait(self) -> tuple[str, float] | None:
+        now = self._clock()
+        self._forget_the_past(now)
+        waits = [(until - now, window) for window, until in self._blocks.items()]
+        waits += [(known.reset_at - now, name) for name, known in self._windows.items() if self._in_flight >= known.remaining]
+        waits = [wait for wait in waits if wait[0] <= self._patience_seconds]
+        if not waits:
+            return None
+        seconds, window = max(waits)
+        return window, seconds
+
+    def _forget_the_past(self, now: float) -> None:
+        self._blocks = {window: until for window, until in self._blocks.items() if until > now}
+        for name, known in list(self._windows.items()):
+            if known.reset_at > now:
+                continue
+            quota = self._quotas.get(name)
+            if quota is None:
+                del self._windows[name]
+            else:
+                # Until an answer says more, the new window is taken to begin now: the waiters do not all rush in at once.
+                self._windows[name] = _Window(quota.quota, now + quota.length_seconds, is_guess=True)
+
+
+def waiting_text(seconds: float, window: str) -> str:
+    """Word the status line of a wait."""
+    return f"waiting {math.ceil(seconds)} s for Runpod's rate limit" + (f" ({window} window)" if window else "")

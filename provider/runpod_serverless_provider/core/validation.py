@@ -1,0 +1,87 @@
+"""Turn what pydantic says of bad inputs into failures a user can act on. Wording only; the rules are on the models."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from .failures import Failure
+from .model import Inputs, facts
+from .values import Path
+
+Shown = Callable[[Path, Any], str]
+
+
+def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The known words most like `word`, best first."""
+    by_folded = {name.casefold().replace("_", "-"): name for name in known}
+    return [by_folded[hit] for hit in difflib.get_close_matches(word.casefold().replace("_", "-"), by_folded, n=count, cutoff=0.4)]
+
+
+def did_you_mean(word: str, known: Iterable[str], count: int = 3) -> str:
+    """A closing question with the nearest known words, or nothing."""
+    hits = nearest(word, known, count)
+    return f"; did you mean {' or '.join(repr(hit) for hit in hits)}?" if hits else ""
+
+
+def shown_unless(secrets: frozenset[Path]) -> Shown:
+    """A writer of values in messages that never writes one on, above or below a secret path."""
+
+    def shown(path: Path, value: Any) -> str:
+        if any(path[: len(secret)] == secret or secret[: len(path)] == path for secret in secrets):
+            return "[secret]"
+        return repr(value)
+
+    return shown
+
+
+def validate(model: type[Inputs], values: Mapping[str, Any], shown: Shown) -> tuple[Inputs | None, list[Failure]]:
+    """Validate `values`; return the canonical model, or None and every failure."""
+    try:
+        return model.model_validate(dict(values)), []
+    except ValidationError as error:
+        return None, list(_failures(model, error.errors(), shown))
+
+
+def _failures(model: type[Inputs], errors: Iterable[ErrorDetails], shown: Shown) -> Iterator[Failure]:
+    seen: set[Path] = set()
+    for error in errors:
+        path = tuple(part for part in error["loc"] if part != "[key]")
+        if path in seen:
+            continue
+        seen.add(path)
+        yield Failure(path, _reason(model, path, error, shown))
+
+
+def _reason(model: type[Inputs], path: Path, error: ErrorDetails, shown: Shown) -> str:
+    kind, context, value = error["type"], error.get("ctx", {}), shown(path, error["input"])
+    if kind == "extra_forbidden":
+        siblings = [item.name for item in facts(model) if item.path[:-1] == path[:-1]]
+        return f"there is no such property{did_you_mean(str(path[-1]), siblings, 1)}"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        bound = context.get("ge", context.get("le"))
+        return f"must be at {'least' if kind == 'greater_than_equal' else 'most'} {bound}, not {value}"
+    if kind == "literal_error":
+        return f"must be one of {context['expected']}, not {value}"
+    if kind == "missing":
+        return "is required"
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind in ("value_error", "assertion_error"):
+        return str(context["error"]).replace("{value}", value)
+    expected = {
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "string_type": "a string",
+        "bool_type": "true or false",
+        "list_type": "a list",
+        "dict_type": "a map",
+        "model_type": "an object",
+        "model_attributes_type": "an object",
+    }.get(kind)
+    return f"must be {expected}, not {value}" if expected else f"{error['msg']} (got {value})"

@@ -1,0 +1,86 @@
+"""When the process ends: its engine is gone, or a signal asks for it. What is under way is finished first, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from .voice import Engine
+
+_LOG: Final = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 4.0
+# The engine sends SIGKILL five seconds after SIGINT.
+SIGNAL_GRACE_SECONDS: Final = 4.0
+# Nobody waits for an orphan, so it may finish what costs money when torn.
+ORPHAN_GRACE_SECONDS: Final = 120.0
+_MISSES_TO_BE_GONE: Final = 2
+
+
+class Lifetime:
+    """Waits for the reason to end; `grace_seconds` then says how long the work under way may still take.
+
+    `hurried` is set when a later reason, a signal to an orphan, shortens that time.
+    """
+
+    def __init__(self, engine: Engine, *, poll_seconds: float = POLL_SECONDS, parent: Callable[[], int] | None = None) -> None:
+        self._engine = engine
+        self._poll_seconds = poll_seconds
+        self._parent: Callable[[], int] = os.getppid if parent is None else parent
+        self._first_parent = self._parent()
+        self._ended = asyncio.Event()
+        self.hurried = asyncio.Event()
+        self.grace_seconds = SIGNAL_GRACE_SECONDS
+
+    def end(self, reason: str, grace_seconds: float) -> None:
+        """End the process for `reason`; a later reason counts only if it leaves less time."""
+        _LOG.info("ending: %s", reason)
+        if self._ended.is_set() and grace_seconds >= self.grace_seconds:
+            return
+        if self._ended.is_set():
+            self.hurried.set()
+        self.grace_seconds = grace_seconds
+        self._ended.set()
+
+    def heed_signals(self) -> None:
+        """End on SIGINT and SIGTERM; the engine sends the first after it has cancelled."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self.end, signal.Signals(number).name, SIGNAL_GRACE_SECONDS)
+            except (NotImplementedError, RuntimeError):  # Windows has no such handlers; other threads may set none
+                try:
+                    signal.signal(number, lambda received, _: self._end_from_signal(loop, received))
+                except ValueError:
+                    _LOG.debug("signal %s is not heeded", number)
+
+    def _end_from_signal(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        loop.call_soon_threadsafe(self.end, signal.Signals(number).name, SIGNAL_GRACE_SECONDS)
+
+    async def wait(self, *, watch_engine: bool) -> None:
+        """Return when the process should end. An attached provider (`watch_engine` false) outlives its engines."""
+        misses = 0
+        while not self._ended.is_set():
+            if await self._sleep() or not watch_engine:
+                continue
+            if self._parent() != self._first_parent:
+                self.end("the parent process is gone", ORPHAN_GRACE_SECONDS)
+                continue
+            try:
+                misses = 0 if await self._engine.is_alive() else misses + 1
+            except Exception as problem:  # noqa: BLE001 - a broken check must not end a working provider
+                _LOG.debug("the engine's health is not known: %s", type(problem).__name__)
+            if misses >= _MISSES_TO_BE_GONE:
+                self.end("the engine is gone", ORPHAN_GRACE_SECONDS)
+
+    async def _sleep(self) -> bool:
+        """Sleep until the next look, or give True when the end has come meanwhile."""
+        try:
+            await asyncio.wait_for(self._ended.wait(), self._poll_seconds)
+        except asyncio.TimeoutError:  # noqa: UP041 - Python 3.10 has two of them
+            return False
+        return True

@@ -1,0 +1,155 @@
+"""Which gRPC status each failure becomes. UNKNOWN and INTERNAL make the CLI call the state corrupt, so known failures avoid them."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from ..core.failures import (
+    ApiProblem,
+    ApiUnreachable,
+    CheckFailed,
+    CreatedButFailed,
+    NotConfigured,
+    OutcomeUnknown,
+    ProviderFailure,
+    Refused,
+)
+from .configuration import MISSING_KEY_HELP, MISSING_KEY_NAME, MissingKey
+from .proto import AnyMessage, provider_pb2
+from .version import DISTRIBUTION
+from .wire import Malformed
+
+DETAILS_KEY: Final = "grpc-status-details-bin"
+_MESSAGE_LIMIT: Final = 8000
+
+
+class Unsupported(Exception):
+    """The engine asks for something that this provider does not offer."""
+
+
+class Stopping(Exception):
+    """The process is about to end and takes on no more work."""
+
+
+class NotOffered(Exception):
+    """The engine names something, such as a function, that this provider does not have."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an RPC is aborted with."""
+
+    code: grpc.StatusCode
+    message: str
+    details: bytes | None = None
+
+    @property
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        """The metadata in which gRPC carries details."""
+        return ((DETAILS_KEY, self.details),) if self.details is not None else ()
+
+
+def translate(problem: Exception, subject: str) -> Status:
+    """Word `problem`, met while working on `subject`. Secrets are not removed here; `CreatedButFailed` is the server's own."""
+    code, text = _code(problem), _text(problem)
+    details = pack_status(code, text, missing_key_details()) if isinstance(problem, MissingKey) else None
+    message = f"{subject}: {text}" if subject and details is None else text
+    return Status(code, shorten(message), details)
+
+
+def _code(problem: Exception) -> grpc.StatusCode:
+    known: Sequence[tuple[type[Exception], grpc.StatusCode]] = (
+        (Malformed, grpc.StatusCode.INVALID_ARGUMENT),
+        (NotOffered, grpc.StatusCode.INVALID_ARGUMENT),
+        (Unsupported, grpc.StatusCode.UNIMPLEMENTED),
+        (Stopping, grpc.StatusCode.UNAVAILABLE),
+        (MissingKey, grpc.StatusCode.INVALID_ARGUMENT),
+        (CheckFailed, grpc.StatusCode.INVALID_ARGUMENT),
+        (Refused, grpc.StatusCode.FAILED_PRECONDITION),
+        (NotConfigured, grpc.StatusCode.FAILED_PRECONDITION),
+        (ApiUnreachable, grpc.StatusCode.UNAVAILABLE),
+        (OutcomeUnknown, grpc.StatusCode.UNAVAILABLE),
+        (CreatedButFailed, grpc.StatusCode.UNKNOWN),
+    )
+    if isinstance(problem, ApiProblem):
+        return _api_code(problem.status)
+    for kind, code in known:
+        if isinstance(problem, kind):
+            return code
+    return grpc.StatusCode.FAILED_PRECONDITION if isinstance(problem, ProviderFailure) else grpc.StatusCode.INTERNAL
+
+
+def _api_code(status: int) -> grpc.StatusCode:
+    if status >= 500:
+        return grpc.StatusCode.UNAVAILABLE
+    return {
+        401: grpc.StatusCode.UNAUTHENTICATED,
+        403: grpc.StatusCode.PERMISSION_DENIED,
+        404: grpc.StatusCode.NOT_FOUND,
+        429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    }.get(status, grpc.StatusCode.FAILED_PRECONDITION)
+
+
+def _text(problem: Exception) -> str:
+    if isinstance(problem, CheckFailed):
+        return (
+            "".join(f"\n  - {failure.text}" for failure in problem.failures) if problem.failures else "the inputs are not valid"
+        )
+    if isinstance(problem, ProviderFailure | Malformed | Unsupported | Stopping | NotOffered):
+        return str(problem) or type(problem).__name__
+    return f"internal error ({type(problem).__name__}{_place(problem)}); this is a bug in {DISTRIBUTION}, please report it"
+
+
+def _place(problem: Exception) -> str:
+    """The line that raised. The text of an unexpected exception stays out: it may quote a secret in part, past recognition."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    return f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+
+
+def shorten(message: str) -> str:
+    """Keep a message within what a gRPC header carries safely."""
+    return message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 2] + " …"
+
+
+def missing_key_details() -> AnyMessage:
+    """The details from which the CLI words its hint about a missing key."""
+    keys = provider_pb2.ConfigureErrorMissingKeys
+    return _any(keys(missingKeys=[keys.MissingKey(name=MISSING_KEY_NAME, description=MISSING_KEY_HELP)]))
+
+
+def init_failed_details(failed: provider_pb2.ErrorResourceInitFailed) -> AnyMessage:
+    """The details by which the engine keeps a resource whose creation did not finish."""
+    return _any(failed)
+
+
+def _any(message: provider_pb2.ConfigureErrorMissingKeys | provider_pb2.ErrorResourceInitFailed) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed
+
+
+def pack_status(code: grpc.StatusCode, message: str, detail: AnyMessage) -> bytes:
+    """Write a `google.rpc.Status`.
+
+    By hand, because Pulumi and googleapis-common-protos both ship that message under other file names, and a process that loads both
+    dies of a duplicate symbol.
+    """
+    number: int = code.value[0]
+    text = message.encode("utf-8", "replace")
+    packed: bytes = detail.SerializeToString()
+    return b"\x08" + _varint(number) + b"\x12" + _varint(len(text)) + text + b"\x1a" + _varint(len(packed)) + packed
+
+
+def _varint(number: int) -> bytes:
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)

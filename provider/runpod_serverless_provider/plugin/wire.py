@@ -1,0 +1,196 @@
+"""Translates the engine's property encoding (structpb with signatures and sentinels) to plain values and back. No policy here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+from ..core.values import UNKNOWN, Path, leaves, render_path
+from .proto import NULL_VALUE, ListValue, Struct, Value
+
+SIGNATURE_KEY: Final = "4dabf18193072939515e22adb298388d"
+SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
+ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
+RESOURCE_REFERENCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
+OUTPUT_VALUE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+BYTE_STRING: Final = "803fd3297a5875dc03ca845dda5d2a98"
+
+UNKNOWN_STRING: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+UNKNOWN_SENTINELS: Final = frozenset(
+    {
+        UNKNOWN_STRING,
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # bool
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # number
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # array
+        "030794c1-ac77-496b-92df-f27374a8bd58",  # asset
+        "e48ece36-62e2-4504-bad9-02848725956a",  # archive
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # object
+    }
+)
+
+MAX_DEPTH: Final = 200
+_EXACT_INTEGER_LIMIT: Final = 2**53
+# Shorter texts coincide too easily ("true", "A100") for equality to mean that the secret itself travelled to another place.
+_SHORTEST_TRACED_SECRET: Final = 8
+
+
+class Malformed(Exception):
+    """The engine (or something in its place) sent properties that are no valid encoding. The text holds paths, never values."""
+
+
+def decode(struct: Struct | None) -> tuple[dict[str, Any], frozenset[Path]]:
+    """Give the plain values of `struct` and the paths of its secrets.
+
+    A top-level null counts as absent and is dropped. Raises `Malformed`.
+    """
+    if struct is None:
+        return {}, frozenset()
+    secrets: set[Path] = set()
+    values = _decode_fields(struct, (), secrets, 0)
+    if not isinstance(values, dict):
+        raise Malformed("the properties are not a map")
+    return {key: value for key, value in values.items() if value is not None}, frozenset(secrets)
+
+
+def _decode(value: Value, path: Path, secrets: set[Path], depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise Malformed(f"{render_path(path[:1])} is nested more than {MAX_DEPTH} levels deep")
+    kind = value.WhichOneof("kind")
+    if kind == "null_value":
+        return None
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "number_value":
+        return _decode_number(value.number_value, path)
+    if kind == "string_value":
+        return UNKNOWN if value.string_value in UNKNOWN_SENTINELS else value.string_value
+    if kind == "list_value":
+        return [_decode(item, (*path, index), secrets, depth + 1) for index, item in enumerate(value.list_value.values)]
+    if kind == "struct_value":
+        return _decode_fields(value.struct_value, path, secrets, depth + 1)
+    raise Malformed(f"{render_path(path)}: a value without a kind")
+
+
+def _decode_number(number: float, path: Path) -> int | float:
+    if not math.isfinite(number):
+        raise Malformed(f"{render_path(path)}: not a finite number")
+    return int(number) if number.is_integer() and abs(number) <= _EXACT_INTEGER_LIMIT else number
+
+
+def _decode_fields(struct: Struct, path: Path, secrets: set[Path], depth: int) -> Any:
+    fields = struct.fields
+    if SIGNATURE_KEY not in fields:
+        return {key: _decode(item, (*path, key), secrets, depth) for key, item in fields.items()}
+    signature = fields[SIGNATURE_KEY].string_value
+    if signature == SECRET:
+        if "value" not in fields:
+            raise Malformed(f"{render_path(path)}: a secret without a value")
+        secrets.add(path)
+        return _decode(fields["value"], path, secrets, depth + 1)
+    if signature == OUTPUT_VALUE:
+        if "secret" in fields and fields["secret"].bool_value:
+            secrets.add(path)
+        return _decode(fields["value"], path, secrets, depth + 1) if "value" in fields else UNKNOWN
+    if signature == RESOURCE_REFERENCE:
+        return _decode_reference(fields, path, secrets, depth)
+    if signature == BYTE_STRING:
+        return fields["value"].string_value if "value" in fields else ""
+    if signature in (ASSET, ARCHIVE):
+        return {key: _decode(item, (*path, key), secrets, depth) for key, item in fields.items() if key != SIGNATURE_KEY}
+    raise Malformed(f"{render_path(path)}: a value with an unknown signature")
+
+
+def _decode_reference(fields: Mapping[str, Value], path: Path, secrets: set[Path], depth: int) -> Any:
+    """A resource stands for its id: unknown while the id is empty, its URN where the resource has no id (a component)."""
+    if "id" in fields:
+        identifier = _decode(fields["id"], path, secrets, depth + 1)
+        return UNKNOWN if identifier in ("", None) else identifier
+    if "urn" in fields:
+        return _decode(fields["urn"], path, secrets, depth + 1)
+    raise Malformed(f"{render_path(path)}: a resource reference without id and urn")
+
+
+def encode(
+    values: Mapping[str, Any],
+    secrets: frozenset[Path] = frozenset(),
+    schema_secrets: frozenset[Path] = frozenset(),
+    *,
+    allow_unknown: bool,
+) -> Struct:
+    """Write `values` for the engine, with all that lies at or below a secret path wrapped as secret.
+
+    A secret path that `values` does not have (its shape is another one) secures its deepest ancestor that exists, so nothing leaks; one
+    whose top-level property is absent has nothing to secure. Where unknowns are not allowed they are left out (nested ones become null)
+    rather than raised: by then the request has been carried out, and an error would lose the resource. The same holds for NaN.
+    """
+    sealed = frozenset(_widen(path, values) for path in secrets | schema_secrets if not path or path[0] in values)
+    struct = Struct()
+    for key, value in values.items():
+        encoded = _encode(value, (key,), sealed, allow_unknown, hidden=() in sealed)
+        if encoded is not None:
+            struct.fields[key].CopyFrom(encoded)
+    return struct
+
+
+def _widen(path: Path, values: Mapping[str, Any]) -> Path:
+    here: Any = values
+    for length, part in enumerate(path):
+        in_map = isinstance(part, str) and isinstance(here, Mapping) and part in here
+        in_list = isinstance(part, int) and isinstance(here, list | tuple) and 0 <= part < len(here)
+        if not in_map and not in_list:
+            return path[:length]
+        here = here[part]
+    return path
+
+
+def _encode(value: Any, path: Path, sealed: frozenset[Path], allow_unknown: bool, *, hidden: bool = False) -> Value | None:
+    """Encode one value; None stands for null. Inside of a secret nothing is wrapped again."""
+    if hidden or path in sealed:
+        inner = _encode(value, path, frozenset(), allow_unknown)
+        if inner is None:
+            return None
+        wrapped = Struct()
+        wrapped.fields[SIGNATURE_KEY].string_value = SECRET
+        wrapped.fields["value"].CopyFrom(inner)
+        return Value(struct_value=wrapped)
+    if value is UNKNOWN:
+        return Value(string_value=UNKNOWN_STRING) if allow_unknown else None
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return Value(bool_value=value)
+    if isinstance(value, str):
+        return Value(string_value=value)
+    if isinstance(value, int):
+        # A double would round it; identifiers beyond 2^53 travel as text.
+        return Value(number_value=value) if abs(value) <= _EXACT_INTEGER_LIMIT else Value(string_value=str(value))
+    if isinstance(value, float):
+        return Value(number_value=value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        struct = Struct()
+        for key, item in value.items():
+            encoded = _encode(item, (*path, str(key)), sealed, allow_unknown)
+            struct.fields[str(key)].CopyFrom(encoded or Value(null_value=NULL_VALUE))
+        return Value(struct_value=struct)
+    if isinstance(value, list | tuple):
+        items = [_encode(item, (*path, index), sealed, allow_unknown) for index, item in enumerate(value)]
+        return Value(list_value=ListValue(values=[item or Value(null_value=NULL_VALUE) for item in items]))
+    return Value(string_value=str(value))
+
+
+def trace(values: Mapping[str, Any], texts: frozenset[str]) -> frozenset[Path]:
+    """Find the leaves of `values` that equal a secret text: the same secret, put by the API in another place or order."""
+    long = {text for text in texts if len(text) >= _SHORTEST_TRACED_SECRET}
+    if not long:
+        return frozenset()
+    return frozenset(path for path, leaf in leaves(values) if isinstance(leaf, str) and leaf in long)
+
+
+def is_secret_within(name: str, secrets: frozenset[Path]) -> bool:
+    """Say whether the top-level property `name` is secret or holds a secret at any depth."""
+    return any(not path or path[0] == name for path in secrets)

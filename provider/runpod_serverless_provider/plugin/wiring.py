@@ -1,0 +1,40 @@
+"""Joins this door to the API client, the core and the resources. The only place of the plugin that knows them, and it loads them late."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from .configuration import Configuration
+
+if TYPE_CHECKING:
+    from .server import Core
+
+
+class Wiring:
+    """Makes cores from configurations and closes their connections at the end."""
+
+    def __init__(self, version: str) -> None:
+        self._user_agent = f"pulumi-runpod-serverless/{version}"
+        self._connections = AsyncExitStack()
+
+    def connect(self, configuration: Configuration) -> Core:
+        """Make the core; what it needs is imported only now, as most plugin processes only give their schema."""
+        from ..api.client import Client
+        from ..core.provider import Provider
+        from ..resources import RESOURCES
+
+        client = Client(base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent)
+        self._connections.push_async_callback(client.aclose)
+        return Provider(RESOURCES, client, configuration.settings)
+
+    @staticmethod
+    def schema() -> str:
+        """Load the committed schema."""
+        from .. import schema
+
+        return schema.load()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._connections.aclose()

@@ -1,0 +1,146 @@
+"""What the plugin's tests share: a scripted core, an engine that remembers its log, and a provider served over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf.json_format import ParseDict
+from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
+from runpod_serverless_provider.core import verbs
+from runpod_serverless_provider.plugin import wire
+from runpod_serverless_provider.plugin.configuration import Configuration
+from runpod_serverless_provider.plugin.server import GRPC_OPTIONS, Server
+from runpod_serverless_provider.plugin.voice import Engine
+
+TOKEN = "runpod-serverless:index:Endpoint"
+URN = f"urn:pulumi:dev::shop::{TOKEN}::llm"
+KEY = "rpa_TOPSECRETKEY"
+
+
+def secret(value: Any) -> dict[str, Any]:
+    return {wire.SIGNATURE_KEY: wire.SECRET, "value": value}
+
+
+def struct(values: dict[str, Any]) -> struct_pb2.Struct:
+    return ParseDict(values, struct_pb2.Struct())
+
+
+class FakeCore:
+    """Answers each verb with what the test put there: a value, an exception, or a coroutine function."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.requests: list[Any] = []
+
+    async def _answer(self, verb: str, request: Any) -> Any:
+        self.requests.append(request)
+        answer = self.answers[verb]
+        if isinstance(answer, Exception):
+            raise answer
+        return await answer(request) if callable(answer) else answer
+
+    async def check(self, request: verbs.Check) -> verbs.Checked:
+        return await self._answer("check", request)
+
+    async def diff(self, request: verbs.Diff) -> verbs.Difference:
+        return await self._answer("diff", request)
+
+    async def create(self, request: verbs.Create) -> verbs.Created:
+        return await self._answer("create", request)
+
+    async def update(self, request: verbs.Update) -> verbs.Updated:
+        return await self._answer("update", request)
+
+    async def read(self, request: verbs.Read) -> verbs.Observed | None:
+        return await self._answer("read", request)
+
+    async def delete(self, request: verbs.Delete) -> None:
+        return await self._answer("delete", request)
+
+    def secret_paths(self, token: str) -> frozenset[Any]:
+        return {TOKEN: frozenset({("token",)})}[token]
+
+
+class FakeEngine(engine_pb2_grpc.EngineServicer):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.logged: list[Any] = []
+
+    async def Log(self, request: Any, context: Any) -> Any:
+        self.logged.append(request)
+        return empty_pb2.Empty()
+
+
+class Served:
+    """A provider behind a socket, with its engine."""
+
+    def __init__(self, stub: Any, server: Server, engine: FakeEngine, connected: list[Configuration]) -> None:
+        self.stub, self.server, self.engine, self.connected = stub, server, engine, connected
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    core: FakeCore | None = None,
+    *,
+    configured: bool = True,
+    environment: dict[str, str] | None = None,
+    home: Path = Path("/nonexistent"),
+) -> AsyncIterator[Served]:
+    """Serve `core` over a real socket; configured with `KEY` unless told otherwise."""
+    engine, connected = FakeEngine(), []
+    engine_server = grpc.aio.server()
+    engine_pb2_grpc.add_EngineServicer_to_server(engine, engine_server)
+    engine_port = engine_server.add_insecure_port("127.0.0.1:0")
+    await engine_server.start()
+    link = Engine(f"127.0.0.1:{engine_port}")
+
+    def connect(configuration: Configuration) -> FakeCore:
+        connected.append(configuration)
+        return core or FakeCore()
+
+    servicer = Server(
+        connect=connect, schema=lambda: '{"name":"x"}', version="1.2.3", engine=link, environment=environment or {}, home=home
+    )
+    server = grpc.aio.server(options=GRPC_OPTIONS)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    options = [*GRPC_OPTIONS, ("grpc.max_metadata_size", 16 * 1024 * 1024)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        stub = provider_pb2_grpc.ResourceProviderStub(channel)
+        if configured:
+            await stub.Configure(provider_pb2.ConfigureRequest(args=struct({"apiKey": secret(KEY)})))
+        yield Served(stub, servicer, engine, connected)
+    await server.stop(0)
+    await link.close()
+    await engine_server.stop(0)
+
+
+async def refused(call: Any) -> grpc.aio.AioRpcError:
+    """Await an RPC that must fail."""
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as problem:
+        return problem
+    raise AssertionError(f"no failure, but {answer!r}")
+
+
+def detail(problem: grpc.aio.AioRpcError, into: Any) -> Any:
+    """Unpack the detail of a rich status, read by googleapis' own message."""
+    from google.rpc import status_pb2
+
+    raw = dict(problem.trailing_metadata())["grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(raw)
+    assert status.code == problem.code().value[0]
+    assert status.details[0].Unpack(into)
+    return into
+
+
+Asked = Callable[[Served], Any]
