@@ -79,6 +79,7 @@ class Diff:
     outputs: Properties
     old_inputs: Properties
     news: Properties
+    urn: str = ""
     secrets: frozenset[Path] = NO_SECRETS
     ignore_changes: tuple[str, ...] = ()
     voice: Voice = field(default_factory=Silent)
@@ -95,11 +96,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Create:
-    """Create a resource from checked inputs. With `preview`, no mutating request is sent and `inputs` may hold unknowns."""
+    """Create a resource from checked inputs; `secrets` are paths in `inputs`. With `preview`, no mutating request is sent and `inputs` may hold unknowns."""
 
     token: str
     urn: str
     inputs: Properties
+    secrets: frozenset[Path] = NO_SECRETS
     preview: bool = False
     timeout_seconds: float = 0.0
     voice: Voice = field(default_factory=Silent)
@@ -107,7 +109,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Created:
-    """The new resource. `id` is empty and outputs may be UNKNOWN in a preview. `secrets`: see `Observed`."""
+    """The new resource. `id` is empty and outputs may be UNKNOWN in a preview. `secrets` are the secret paths of `outputs`, all of them."""
 
     id: str
     outputs: Properties
@@ -116,7 +118,7 @@ class Created:
 
 @dataclass(frozen=True)
 class Update:
-    """Bring a resource from its prior inputs to the planned `news`."""
+    """Bring a resource from its prior inputs to the planned `news`; `secrets` are paths in `news` and in `outputs`."""
 
     token: str
     urn: str
@@ -124,6 +126,7 @@ class Update:
     outputs: Properties
     old_inputs: Properties
     news: Properties
+    secrets: frozenset[Path] = NO_SECRETS
     preview: bool = False
     timeout_seconds: float = 0.0
     ignore_changes: tuple[str, ...] = ()
@@ -132,7 +135,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Updated:
-    """The outputs after an update (predicted ones in a preview). `secrets`: see `Observed`."""
+    """The outputs after an update (predicted ones in a preview). `secrets`: see `Created`."""
 
     outputs: Properties
     secrets: frozenset[Path] = NO_SECRETS
@@ -140,19 +143,20 @@ class Updated:
 
 @dataclass(frozen=True)
 class Read:
-    """Read a resource. Without inputs and outputs it is an import or a `.get()`; with both a refresh."""
+    """Read a resource. Without inputs and outputs it is an import or a `.get()`; with both a refresh. `secrets` are paths in both."""
 
     token: str
     urn: str
     id: str
     inputs: Properties = field(default_factory=dict)
     outputs: Properties = field(default_factory=dict)
+    secrets: frozenset[Path] = NO_SECRETS
     voice: Voice = field(default_factory=Silent)
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What exists. `secrets` are paths (in both maps) that are secret although no input said so."""
+    """What exists. `secrets` are the secret paths of both maps, those of the request included."""
 
     id: str
     inputs: Properties
