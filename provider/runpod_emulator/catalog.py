@@ -287,7 +287,10 @@ def _data_center_view(world: World, call: Call) -> list[Doc]:
     centers = []
     for center in world.store.all("dataCenters"):
         shown = {name: value for name, value in center.items() if name != "country"}
-        for wanted, kind, name in (("GPU_AVAILABILITY", "gpus", "gpuAvailability"), ("CPU_AVAILABILITY", "cpus", "cpuAvailability")):
+        for wanted, kind, name in (
+            ("GPU_AVAILABILITY", "gpus", "gpuAvailability"),
+            ("CPU_AVAILABILITY", "cpus", "cpuAvailability"),
+        ):
             offers = [
                 {"id": doc["id"], "name": doc["name"], "availability": level(doc, center["id"])}
                 for doc in world.store.all(kind)

@@ -34,15 +34,15 @@ class Problem(Exception):
 
 
 def bad_request(detail: str) -> Problem:
-    """A rule that the document states in prose is broken."""
+    """Refuse what breaks a rule that the document states in prose."""
     return Problem(400, detail)
 
 
 def not_found(what: str) -> Problem:
-    """The addressed resource does not exist, or is not the caller's."""
+    """Refuse what addresses a resource that does not exist, or is not the caller's."""
     return Problem(404, f"{what} not found")
 
 
 def unprocessable(*errors: str) -> Problem:
-    """The body does not have the documented shape."""
+    """Refuse what does not have the documented shape."""
     return Problem(422, "Request validation failed.", errors)
