@@ -43,7 +43,8 @@ def serve(
 ) -> None:
     """Run a local Runpod REST API v2."""
     app = create_app(state=state, quota=_quota(quota), worker_quota=worker_quota, job_base_url=job_base_url)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off only where the protocol is named; with it every answer takes 40 ms
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(128)
@@ -58,6 +59,7 @@ def serve(
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=75,  # longer than clients keep an idle connection, so that we never hang up on a request
     )
     server = uvicorn.Server(config)
     if stop_when_parent_exits:
