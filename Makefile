@@ -6,7 +6,7 @@ SDK := sdk/python/pulumi_runpod_serverless
 # The generated SDK is not ours to format or lint; the hand-written modules beside it are.
 SOURCES = . $(wildcard $(foreach name,dynamic testing jobs,$(SDK)/$(name) $(SDK)/$(name).py))
 
-.PHONY: help env engine schema sdk demo test check format lint types layers generated smoke lock clean
+.PHONY: help env engine schema sdk readme demo test check format lint types layers generated smoke lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ schema: env ## Write schema.json from the models.
 
 sdk: engine ## Write the Python SDK from schema.json.
 	@$(BIN)/python tools/generate.py sdk
+
+readme: env ## Write the generated tables of README.md.
+	@$(BIN)/python tools/generate.py readme
 
 demo: engine ## Show a stack's whole life on the real engine and the emulator.
 	@$(BIN)/python tools/demo.py

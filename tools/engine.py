@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +47,11 @@ def ensure_engine() -> Path:
 
     Where there is Go, `.engine/bin/gensdk` is built too. Raises EngineError.
     """
+    with locked():
+        return _ensure_engine()
+
+
+def _ensure_engine() -> Path:
     ambient = ambient_engine()
     has_go = shutil.which("go") is not None
     wanted = [name for name in PACKAGES if ambient is None or name not in ENGINE]
@@ -59,10 +66,35 @@ def ensure_engine() -> Path:
     return ambient or BIN
 
 
+@contextmanager
+def locked() -> Iterator[None]:
+    """Let one process at a time look and build; the others find what it made."""
+    HOME.mkdir(exist_ok=True)
+    with (HOME / "lock").open("a") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            while True:
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+                except OSError:  # it gives up after ten seconds
+                    say("waiting for another process that provides the engine")
+        else:
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another process that provides the engine")
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def ambient_engine() -> Path | None:
     """Find the directory of a `pulumi` on PATH that is recent enough and has the YAML language host beside it."""
     found = shutil.which("pulumi")
-    if found is None:
+    if found is None or Path(found).resolve().parent == BIN:  # what was built here may be out of date
         return None
     for directory in (Path(found).parent, Path(found).resolve().parent):  # a package manager may link only the CLI
         if all((directory / f"{name}{SUFFIX}").exists() for name in ENGINE):
@@ -99,14 +131,15 @@ def build(names: list[str]) -> None:
     BIN.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=HOME, prefix="build-") as scratch:
         linker_flags = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={version}"
-        command = ["go", "build", "-trimpath", "-ldflags", linker_flags, "-o", scratch + os.sep]
+        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", linker_flags, "-o", scratch + os.sep]
         if subprocess.run([*command, *(PACKAGES[name] for name in names)], cwd=MODULE, check=False).returncode:
-            raise EngineError("go build failed (its output is above); with a recent pulumi on PATH, or without go, nothing is built")
+            raise EngineError("go build failed (its output is above); a recent pulumi on PATH needs no go")
         if not is_current:  # whatever else is there comes from other sources
+            STAMP.unlink(missing_ok=True)
             for stale in BIN.iterdir():
                 stale.unlink() if not stale.is_dir() else shutil.rmtree(stale)
         for name in names:
-            os.replace(Path(scratch, f"{name}{SUFFIX}"), BIN / f"{name}{SUFFIX}")
+            Path(scratch, f"{name}{SUFFIX}").replace(BIN / f"{name}{SUFFIX}")
     STAMP.write_text(stamp)
     say(f"built into {BIN.relative_to(ROOT)}")
 
@@ -128,7 +161,7 @@ def pinned_version() -> str:
 
 
 def is_downloaded() -> bool:
-    """Is the official release in `.engine/bin`, and recent enough?"""
+    """Say whether the official release is in `.engine/bin` and recent enough."""
     return all((BIN / f"{name}{SUFFIX}").exists() for name in ENGINE) and version_of(BIN / f"pulumi{SUFFIX}") >= OLDEST_VERSION
 
 
@@ -138,7 +171,7 @@ def download() -> None:
     try:
         from pulumi.automation import PulumiCommand
     except ImportError as problem:
-        raise EngineError("downloading needs the pulumi package: run `make engine`, or this file with .venv/bin/python") from problem
+        raise EngineError("downloading needs the pulumi package: run `make engine`") from problem
     try:
         PulumiCommand.install(root=str(HOME))
     except Exception as problem:

@@ -1,0 +1,42 @@
+"""Fixtures that every test can ask for, and the rule about skips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Final, TypeVar
+
+import pytest
+
+ALLOWED_SKIPS: Final = (
+    "shared reference absent",  # the API's own document lies beside the repository where we develop, not in it
+    "RUNPOD_LIVE_TEST is not set",  # tests against the real API cost money
+    "headless Chromium absent",
+)
+"""How the reason of a skip begins that is no failure in CI: there, whatever else is skipped was meant to run."""
+
+pytest_plugins = ("engine.harness",)
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _judged(report: Report) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        longrepr = report.longrepr
+        reason = (longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)).removeprefix("Skipped: ")
+        if not reason.startswith(ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"skipped in CI, where only the skips of tests/conftest.py are allowed: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip that is not allowed into a failure."""
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Do the same for a module that skips itself."""
+    return _judged((yield))
