@@ -1,0 +1,237 @@
+"""The real engine on a file backend, the emulator, and a project between them: what a test needs to bring a stack up.
+
+Nothing outside of the test's own directory is read or written: no login, no `~/.pulumi`, no `~/.runpod`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pulumi import automation
+
+from runpod_emulator.running import Running
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+KEY: Final = "rpa_of_the_test"
+STACK: Final = "dev"
+TIMEOUT_SECONDS: Final = 300
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the engine's plan, or of what it did. `changes` holds the detailed diff: the kind of change by property path."""
+
+    op: str
+    urn: str
+    changes: Mapping[str, str] = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
+    old: Mapping[str, Any] = field(default_factory=dict)
+    new: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program."""
+        return self.urn.rpartition("::")[2]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A message of the engine or of a provider; `urn` is empty where it is about no resource."""
+
+    severity: str
+    message: str
+    urn: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one command of the CLI did, from the events that `--json` prints."""
+
+    exit_code: int
+    steps: tuple[Step, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    summary: Mapping[str, int]
+    stdout: str
+    stderr: str
+
+    def ops(self, name: str) -> list[str]:
+        """Give the operations on one resource, in the engine's order; a replacement is three."""
+        return [step.op for step in self.steps if step.name == name]
+
+    def step(self, name: str, op: str | None = None) -> Step:
+        """Give the only step on one resource, or the one with this operation."""
+        (found,) = (step for step in self.steps if step.name == name and op in (None, step.op))
+        return found
+
+    def said(self, severity: str) -> list[str]:
+        """Give the messages of one severity: error, warning, info or `info#err`."""
+        return [diagnostic.message for diagnostic in self.diagnostics if diagnostic.severity == severity]
+
+
+def _parse(done: subprocess.CompletedProcess[str]) -> Outcome:
+    steps: list[Step] = []
+    diagnostics: list[Diagnostic] = []
+    summary: Mapping[str, int] = {}
+    for line in done.stdout.splitlines():
+        event = json.loads(line) if line.startswith('{"') else {}
+        if "resourcePreEvent" in event:
+            steps.append(_step(event["resourcePreEvent"]["metadata"]))
+        elif "diagnosticEvent" in event:
+            found = event["diagnosticEvent"]
+            # That plugins come from PATH is this harness's own doing.
+            if found["severity"] != "debug" and "from $PATH" not in found["message"]:
+                diagnostics.append(Diagnostic(found["severity"], found["message"].strip(), found.get("urn", "")))
+        elif "summaryEvent" in event:
+            summary = event["summaryEvent"]["resourceChanges"] or {}
+    return Outcome(done.returncode, tuple(steps), tuple(diagnostics), summary, done.stdout, done.stderr)
+
+
+def _step(metadata: Mapping[str, Any]) -> Step:
+    changes = {path: change["diffKind"] for path, change in (metadata.get("detailedDiff") or {}).items()}
+    replaces = tuple(metadata.get("keys") or ())
+    return Step(metadata["op"], metadata["urn"], changes, replaces, metadata["old"] or {}, metadata["new"] or {})
+
+
+class Stack:
+    """A YAML project with one stack.
+
+    `write` states the program; the verbs run the CLI and give an `Outcome`. A verb whose exit code is not the expected one fails the test
+    with all that the CLI said.
+    """
+
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.environment = dict(environment)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._is_selected = False
+
+    def write(self, resources: Mapping[str, Any] | None = None, **sections: Any) -> None:
+        """Write the program: `resources`, and as keywords `outputs`, `variables`, `config`, `plugins` …"""
+        program = {"name": "harness", "runtime": "yaml", "resources": dict(resources or {}), **sections}
+        (self.directory / "Pulumi.yaml").write_text(json.dumps(program, indent=2))  # JSON is YAML
+
+    def pulumi(self, *arguments: str, exit_code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run any command of the CLI in the project; `exit_code` None accepts each."""
+        if not self._is_selected:
+            self._is_selected = True
+            self.pulumi("stack", "select", "--create", STACK)
+        done = subprocess.run(
+            ["pulumi", "--non-interactive", "--color=never", *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        if exit_code not in (None, done.returncode):
+            pytest.fail(f"pulumi {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}{done.stderr}", pytrace=False)
+        return done
+
+    def up(self, *arguments: str, exit_code: int | None = 0) -> Outcome:
+        """Bring the stack up without a preview."""
+        return _parse(self.pulumi("up", "--yes", "--skip-preview", "--json", *arguments, exit_code=exit_code))
+
+    def preview(self, *arguments: str, exit_code: int | None = 0) -> Outcome:
+        """Plan only."""
+        return _parse(self.pulumi("preview", "--json", *arguments, exit_code=exit_code))
+
+    def refresh(self, *arguments: str, exit_code: int | None = 0) -> Outcome:
+        """Take what the API says into the state."""
+        return _parse(self.pulumi("refresh", "--yes", "--skip-preview", "--json", *arguments, exit_code=exit_code))
+
+    def destroy(self, *arguments: str, exit_code: int | None = 0) -> Outcome:
+        """Delete all resources."""
+        return _parse(self.pulumi("destroy", "--yes", "--skip-preview", "--json", *arguments, exit_code=exit_code))
+
+    def expect_no_changes(self) -> None:
+        """Assert that the engine, with what the API says now, finds nothing to do."""
+        self.preview("--refresh", "--expect-no-changes")
+
+    def adopt(self, token: str, name: str, identifier: str, *arguments: str, exit_code: int | None = 0) -> Outcome:
+        """Import a resource (without protection) and give the program that the CLI prints in `stdout`."""
+        return _parse(self.pulumi("import", "--yes", "--protect=false", *arguments, token, name, identifier, exit_code=exit_code))
+
+    def configure(self, key: str, value: str, *, secret: bool = False) -> None:
+        """Set one value of the stack's configuration."""
+        self.pulumi("config", "set", *(["--secret"] if secret else []), key, "--", value)
+
+    def state(self, *arguments: str) -> list[dict[str, Any]]:
+        """Give the resources of the exported state; `--show-secrets` decrypts them."""
+        exported = json.loads(self.pulumi("stack", "export", *arguments).stdout)
+        found: list[dict[str, Any]] = exported["deployment"].get("resources", [])
+        return found
+
+    def outputs(self, *arguments: str) -> dict[str, Any]:
+        """Give the stack's outputs; `--show-secrets` decrypts them."""
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", *arguments).stdout)
+        return found
+
+    def inline(self, program: Callable[[], None]) -> automation.Stack:
+        """Make a stack of a Python program, which runs in this process through the Automation API. Stacks of the same test share a backend."""
+        options = automation.LocalWorkspaceOptions(
+            work_dir=str(self.directory),
+            env_vars=self.environment,
+            pulumi_command=automation.PulumiCommand(root=str(Path(self.environment["PATH"].split(os.pathsep)[0]).parent)),
+            project_settings=automation.ProjectSettings(name="harness", runtime="python"),
+        )
+        return automation.create_or_select_stack(STACK, "harness", program, opts=options)
+
+
+@pytest.fixture(scope="session")
+def engine_directory() -> Path:
+    """Provide the engine, as `make engine` does, and give the directory of its programs."""
+    command = [sys.executable, str(ROOT / "tools" / "engine.py"), "--where"]
+    return Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def running_emulator() -> Iterator[Running]:
+    """Start one emulator for all tests of a process. Ask for `emulator` instead."""
+    with Running() as running:
+        yield running
+
+
+@pytest.fixture
+def emulator(running_emulator: Running) -> Running:
+    """Give an emulator with an empty account and no rate limit."""
+    running_emulator.reset()
+    return running_emulator
+
+
+@pytest.fixture
+def engine_environment(tmp_path: Path, engine_directory: Path, emulator: Running) -> dict[str, str]:
+    """Make the environment of a machine where nobody is logged in, with the engine and this environment's programs on PATH."""
+    home, backend = tmp_path / "home", tmp_path / "backend"
+    home.mkdir()
+    backend.mkdir()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "RUNPOD_"))}
+    path = [str(engine_directory), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return {
+        **inherited,
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "PATH": os.pathsep.join(path),
+        "PULUMI_BACKEND_URL": f"file://{backend.as_posix()}",
+        "PULUMI_CONFIG_PASSPHRASE": "passphrase",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",  # so that a preview prints the same events as the other verbs
+        "PULUMI_HOME": str(home / ".pulumi"),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "RUNPOD_API_KEY": KEY,
+        "RUNPOD_API_URL": emulator.url,
+    }
+
+
+@pytest.fixture
+def stack(tmp_path: Path, engine_environment: dict[str, str]) -> Stack:
+    """Give a project without a program yet."""
+    return Stack(tmp_path / "project", engine_environment)
