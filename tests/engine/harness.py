@@ -114,7 +114,7 @@ class Stack:
         self._is_selected = False
 
     def write(self, resources: Mapping[str, Any] | None = None, **sections: Any) -> None:
-        """Write the program: `resources`, and as keywords `outputs`, `variables`, `config`, `plugins` …"""
+        """Write the program: `resources`, and as keywords `outputs`, `variables`, `config`, `plugins` and so on."""
         program = {"name": "harness", "runtime": "yaml", "resources": dict(resources or {}), **sections}
         (self.directory / "Pulumi.yaml").write_text(json.dumps(program, indent=2))  # JSON is YAML
 
@@ -176,7 +176,7 @@ class Stack:
         return found
 
     def inline(self, program: Callable[[], None]) -> automation.Stack:
-        """Make a stack of a Python program, which runs in this process through the Automation API. Stacks of the same test share a backend."""
+        """Make a stack of a Python program, which the Automation API runs in this process."""
         options = automation.LocalWorkspaceOptions(
             work_dir=str(self.directory),
             env_vars=self.environment,
