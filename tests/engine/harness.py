@@ -12,12 +12,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from pulumi import automation
 
-from runpod_emulator.running import Running
+if TYPE_CHECKING:  # every test run loads this module, and few need these
+    from pulumi import automation
+
+    from runpod_emulator.running import Running
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEY: Final = "rpa_of_the_test"
@@ -177,6 +179,8 @@ class Stack:
 
     def inline(self, program: Callable[[], None]) -> automation.Stack:
         """Make a stack of a Python program, which the Automation API runs in this process."""
+        from pulumi import automation
+
         options = automation.LocalWorkspaceOptions(
             work_dir=str(self.directory),
             env_vars=self.environment,
@@ -196,6 +200,8 @@ def engine_directory() -> Path:
 @pytest.fixture(scope="session")
 def running_emulator() -> Iterator[Running]:
     """Start one emulator for all tests of a process. Ask for `emulator` instead."""
+    from runpod_emulator.running import Running
+
     with Running() as running:
         yield running
 
