@@ -61,18 +61,20 @@ def sdk(schema_text: bytes) -> Files:
 def readme() -> Files:
     """Fill each `<!-- table: NAME -->` … `<!-- end of table -->` of the README."""
     text = README.read_text(encoding="utf-8")
-    if not TABLE.search(text):
-        return {}
-    from runpod_serverless_provider.schema import tables
 
-    return {README: TABLE.sub(lambda match: f"{match[1]}{tables.render(match[2]).strip()}\n{match[3]}", text).encode()}
+    def fill(match: re.Match[str]) -> str:
+        table = run([sys.executable, "-m", "runpod_serverless_provider.schema", "--table", match[2]])
+        return f"{match[1]}{table.strip()}\n{match[3]}"
+
+    return {README: TABLE.sub(fill, text).encode()}
 
 
-def run(command: list[str]) -> None:
-    """Run a generator and keep what it says for the case that it fails."""
+def run(command: list[str]) -> str:
+    """Run a generator and give what it prints."""
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     if outcome.returncode:
         raise GenerateError(f"{' '.join(command)} failed:\n{outcome.stdout}{outcome.stderr}")
+    return outcome.stdout
 
 
 def different(files: Files) -> list[Path]:
