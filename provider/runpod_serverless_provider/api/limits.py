@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from ..core.ports import Voice
 
@@ -55,16 +55,13 @@ def _members(value: str | None, first: str, second: str) -> list[tuple[str, tupl
     fields = List()
     try:
         fields.parse(value.encode("ascii"))
-    except Exception:  # noqa: BLE001 - a header that cannot be read is only a missed hint
+    except ValueError:  # a header that cannot be read is only a missed hint
         return []
     found = []
     for member in fields:
-        params: Mapping[str, Any] = member.params
-        numbers = params.get(first), params.get(second)
-        name = getattr(member, "value", None)
-        if isinstance(name, list) or name is None or not all(type(number) is int and number >= 0 for number in numbers):
-            continue
-        found.append((str(name), (int(numbers[0]), int(numbers[1]))))
+        name, numbers = getattr(member, "value", None), (member.params.get(first), member.params.get(second))
+        if isinstance(name, str) and all(type(number) is int and number >= 0 for number in numbers):
+            found.append((name, numbers))
     return found
 
 
@@ -78,8 +75,8 @@ class _Window:
 class Budget:
     """What is left of the account's rate limits; all requests of a process share one.
 
-    A request reserves its place with `acquire` and gives it back with `release`. Times are those of `clock`, in seconds. Windows that
-    reset later than `patience_seconds` from now are not waited for: there the API itself has to answer.
+    A request waits for a place with `wait`, takes it with `reserve`, and gives it back with `release`. Times are those of `clock`, in
+    seconds. Windows that reset later than `patience_seconds` from now are not waited for: there the API itself has to answer.
     """
 
     def __init__(
@@ -99,26 +96,26 @@ class Budget:
         self._blocks: dict[str, float] = {}
         self._in_flight = 0
 
-    @property
-    def in_flight(self) -> int:
-        """How many requests hold a place now."""
-        return self._in_flight
-
-    async def acquire(self, voice: Voice) -> None:
-        """Take a place, once no window forbids it; tell `voice` about each wait."""
+    async def wait(self, voice: Voice) -> None:
+        """Wait until no window forbids a request; tell `voice` about each wait."""
         while (wait := self._next_wait()) is not None:
             window, seconds = wait
             await voice.status(waiting_text(seconds, window))
             # All that wait for the same reset would otherwise come back in the same instant.
             await self._sleep(seconds + self._random() * _SPREAD_SECONDS)
-        self._in_flight += 1
 
-    def release(self, headers: Mapping[str, str] | None = None, *, was_sent: bool = True) -> None:
+    def reserve(self) -> bool:
+        """Take a place; False where others have taken the last one meanwhile."""
+        if self._next_wait() is not None:
+            return False
+        self._in_flight += 1
+        return True
+
+    def release(self, headers: Mapping[str, str], *, was_sent: bool) -> None:
         """Give the place back and learn from the answer's headers; a request that was sent without an answer counts as spent."""
         self._in_flight -= 1
-        observed = parse_rate_limit(headers.get("ratelimit")) if headers is not None else ()
-        if headers is not None:
-            self._quotas.update((quota.window, quota) for quota in parse_rate_limit_policy(headers.get("ratelimit-policy")))
+        self._quotas.update((quota.window, quota) for quota in parse_rate_limit_policy(headers.get("ratelimit-policy")))
+        observed = parse_rate_limit(headers.get("ratelimit"))
         for left in observed:
             self._observe(left)
         if was_sent:
@@ -143,11 +140,8 @@ class Budget:
         self._forget_the_past(now)
         waits = [(until - now, window) for window, until in self._blocks.items()]
         waits += [(known.reset_at - now, name) for name, known in self._windows.items() if self._in_flight >= known.remaining]
-        waits = [wait for wait in waits if wait[0] <= self._patience_seconds]
-        if not waits:
-            return None
-        seconds, window = max(waits)
-        return window, seconds
+        seconds, window = max((wait for wait in waits if wait[0] <= self._patience_seconds), default=(0.0, ""))
+        return (window, seconds) if seconds else None
 
     def _forget_the_past(self, now: float) -> None:
         self._blocks = {window: until for window, until in self._blocks.items() if until > now}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -18,9 +18,6 @@ RATE_LIMIT_PATIENCE_SECONDS: Final = 900.0
 REASONABLE_RETRY_AFTER_SECONDS: Final = 60.0
 MIN_RATE_LIMIT_DELAY_SECONDS: Final = 1.0
 
-MAYBE_EFFECTIVE_STATUSES: Final = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-"""Answers that do not say whether the request took effect; 52x are those of Cloudflare, which stands before the API."""
-
 
 class Outcome(Enum):
     """How one attempt ended."""
@@ -29,6 +26,7 @@ class Outcome(Enum):
     REFUSED = "refused"
     RATE_LIMITED = "rate limited"
     SERVER_ERROR = "server error"
+    """5xx and 408, which do not say whether the request took effect; they may come from a gateway that stands before the API."""
     GARBLED = "garbled"
     """A 2xx whose body cannot be used."""
     NOT_SENT = "not sent"
@@ -37,13 +35,24 @@ class Outcome(Enum):
     """The request may have been sent and no complete answer came: time-out, reset, cut off."""
 
 
+class Verdict(Enum):
+    """What a request that is not sent again has come to."""
+
+    ANSWERED = "answered"
+    """The API said no, and its last answer says why."""
+    UNREACHABLE = "unreachable"
+    """No answer came, and nothing was changed."""
+    UNKNOWN = "unknown"
+    """Something may have been changed."""
+
+
 def outcome_of(status: int) -> Outcome:
     """Classify a complete answer by its status alone."""
     if 200 <= status < 300:
         return Outcome.SUCCESS
     if status == 429:
         return Outcome.RATE_LIMITED
-    return Outcome.SERVER_ERROR if status in MAYBE_EFFECTIVE_STATUSES else Outcome.REFUSED
+    return Outcome.SERVER_ERROR if status >= 500 or status == 408 else Outcome.REFUSED
 
 
 def may_have_had_effect(outcome: Outcome) -> bool:
@@ -56,6 +65,19 @@ def may_retry(method: Method, outcome: Outcome) -> bool:
     if outcome in (Outcome.NOT_SENT, Outcome.RATE_LIMITED):
         return True
     return may_have_had_effect(outcome) and method != "POST"
+
+
+def verdict(method: Method, outcomes: Sequence[Outcome]) -> Verdict:
+    """Say what a request that was refused, or that failed as often as `outcomes` says, has come to.
+
+    PATCH and DELETE say what shall be, so that their last answer, be it a 503, tells more than an earlier doubt.
+    """
+    last = outcomes[-1]
+    if last is Outcome.REFUSED or (last is Outcome.SERVER_ERROR and method != "POST"):
+        return Verdict.ANSWERED
+    if method == "GET":
+        return Verdict.ANSWERED if last is Outcome.GARBLED else Verdict.UNREACHABLE
+    return Verdict.UNKNOWN if any(map(may_have_had_effect, outcomes)) else Verdict.UNREACHABLE
 
 
 def is_already_deleted(method: Method, status: int, *, was_maybe_deleted: bool) -> bool:
@@ -94,7 +116,7 @@ def parse_retry_after(value: str | None, *, date: str | None, wall_clock_seconds
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
-        return float(text[:12])
+        return float(text[:12])  # longer ones are centuries anyhow, and at last infinite
     until = _parse_date(text)
     if until is None:
         return None
