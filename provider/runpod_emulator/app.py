@@ -6,10 +6,10 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
-from runpod_emulator import catalog, endpoints, registries, templates, volumes
+from runpod_emulator import catalog, delegations, endpoints, registries, templates, volumes
 from runpod_emulator.clock import Clock
 from runpod_emulator.controls import Controls, problem_response
 from runpod_emulator.door import ConnectionDropped, Door
@@ -17,20 +17,24 @@ from runpod_emulator.faults import Faults
 from runpod_emulator.journal import Journal
 from runpod_emulator.limits import Limits
 from runpod_emulator.problems import Problem
+from runpod_emulator.routing import Routes
 from runpod_emulator.store import Store
-from runpod_emulator.world import Call, Handler, Settings, World
+from runpod_emulator.world import Handler, Settings, World
 
 ROUTES: dict[str, dict[str, Handler]] = {
     "/v2/serverless": {"GET": endpoints.listing, "POST": endpoints.create},
     "/v2/serverless/{id}": {"GET": endpoints.read, "PATCH": endpoints.update, "DELETE": endpoints.delete},
     "/v2/serverless/{id}/workers": {"GET": endpoints.worker_list},
     "/v2/serverless/{id}/releases": {"GET": endpoints.release_list},
+    "/v2/serverless/{id}/workers/{workerId}/logs": {"GET": endpoints.worker_logs},
     "/v2/templates": {"GET": templates.listing, "POST": templates.create},
     "/v2/templates/{id}": {"GET": templates.read, "PATCH": templates.update, "DELETE": templates.delete},
     "/v2/network-volumes": {"GET": volumes.listing, "POST": volumes.create},
     "/v2/network-volumes/{id}": {"GET": volumes.read, "PATCH": volumes.update, "DELETE": volumes.delete},
     "/v2/registries": {"GET": registries.listing, "POST": registries.create},
     "/v2/registries/{id}": {"GET": registries.read, "DELETE": registries.delete},
+    "/v2/registries/delegations": {"GET": delegations.listing, "POST": delegations.create},
+    "/v2/registries/delegations/{id}": {"DELETE": delegations.revoke},
     "/v2/catalog/gpus": {"GET": catalog.gpus},
     "/v2/catalog/gpus/{id}": {"GET": catalog.gpu},
     "/v2/catalog/cpus": {"GET": catalog.cpus},
@@ -41,20 +45,10 @@ ROUTES: dict[str, dict[str, Handler]] = {
 }
 
 
-def _route(world: World, path: str, handlers: dict[str, Handler]) -> Route:
-    async def endpoint(request: Request) -> Response:
-        handler = handlers["GET" if request.method == "HEAD" else request.method]
-        call = Call(request.path_params, request.query_params, await request.body(), request.headers.get("content-type", ""))
-        status, content = handler(world, call)
-        return Response(status_code=status) if content is None else JSONResponse(content, status)
-
-    return Route(path, endpoint, methods=list(handlers))
-
-
 async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    details = {404: f"no route {request.url.path}", 405: f"method {request.method} is not allowed here"}
-    return Problem(error.status_code, details.get(error.status_code, error.detail), headers=error.headers).response()
+    detail = f"no route {request.url.path}" if error.status_code == 404 else error.detail
+    return Problem(error.status_code, detail, headers=error.headers).response()
 
 
 def create_app(
@@ -84,14 +78,9 @@ def create_app(
     catalog.furnish(world)
     templates.furnish(world)
     limits, faults, journal = Limits(world), Faults(), Journal()
-    routes = [_route(world, path, handlers) for path, handlers in ROUTES.items()]
     inner = Starlette(
-        routes=[*routes, *Controls(world, limits, faults, journal).routes(), *extra_routes],
+        routes=[*Controls(world, limits, faults, journal).routes(), *extra_routes],
         exception_handlers={Problem: problem_response, HTTPException: _http_problem},
     )
     inner.router.redirect_slashes = False
-
-    def route_of(path: str) -> str:
-        return next((route.path for route in routes if route.path_regex.match(path)), path)
-
-    return Door(inner, world, limits, faults, journal, route_of, drop_error)
+    return Door(inner, Routes(ROUTES), world, limits, faults, journal, drop_error)

@@ -3,11 +3,11 @@
 A card's or flavor's `stock` maps a data center to a level; `*` is the level of every data center that is not named.
 """
 
-import re
 from collections.abc import Iterable
 
-from runpod_emulator.problems import Problem, bad_request, not_found, unprocessable
-from runpod_emulator.rules import VOLUME_TYPES
+from runpod_emulator import queries
+from runpod_emulator.problems import Problem, bad_request, not_found
+from runpod_emulator.rules import CUDA, VOLUME_TYPES
 from runpod_emulator.store import Doc
 from runpod_emulator.world import Call, Reply, World
 
@@ -122,11 +122,12 @@ def new_cpu(doc: Doc) -> Doc:
 
 def new_data_center(doc: Doc) -> Doc:
     """Fill what a seeded data center leaves out."""
-    is_american = doc["id"].startswith(("US-", "CA-"))
+    first, _, rest = doc["id"].partition("-")
+    is_american = first in ("US", "CA")
     return {
         "name": doc["id"],
-        "country": doc["id"].split("-")[0] if is_american else doc["id"].split("-")[1],
-        "region": "NORTH_AMERICA" if is_american else "EUROPE",
+        "country": first if is_american else rest.partition("-")[0],
+        "region": "NORTH_AMERICA" if is_american else {"AP": "ASIA", "OC": "OCEANIA"}.get(first, "EUROPE"),
         "globalNetwork": True,
         "networkVolumeTypes": ["STANDARD"],
         "compliance": ["SOC_2_TYPE_2", "ISO_IEC_27001"] if is_american else ["GDPR", "ISO_IEC_27001"],
@@ -148,7 +149,7 @@ def furnish(world: World) -> None:
         prices = {"secure": round((price or 0.4) * 0.62, 2), "community": round((price or 0.4) * 0.5, 2)}
         card: Doc = {"id": identifier, "name": name, "pool": pool, "memory": memory}
         card["price"] = prices if price is None else {**prices, "serverless": price}
-        card["stock"] = _SCARCE.get(identifier, {"*": "HIGH" if memory <= 48 else "MEDIUM"})
+        card["stock"] = dict(_SCARCE.get(identifier, {"*": "HIGH" if memory <= 48 else "MEDIUM"}))
         world.store.put("gpus", identifier, new_gpu(card))
     for identifier, name, group, memory_per_vcpu, disk, extra in _FLAVORS:
         flavor: Doc = {"id": identifier, "name": name, "group": group, "ramGbPerVcpu": memory_per_vcpu, "diskGbPerVcpu": disk}
@@ -187,78 +188,65 @@ def is_offered(world: World, doc: Doc, data_center_ids: Iterable[str]) -> bool:
     return any(level(doc, name) != "NONE" for name in names)
 
 
-def _listed(call: Call, name: str, *, choices: Iterable[str] | None = None, pattern: str | None = None) -> list[str] | None:
-    """Return a comma-separated parameter, None where it is absent; refuse a malformed one with 422."""
-    if name not in call.query:
-        return None
-    values = [value for value in call.query[name].split(",") if value]
-    for value in values:
-        if choices is not None and value not in choices:
-            raise unprocessable(f"query.{name}: value must be one of {', '.join(repr(choice) for choice in choices)}")
-        if pattern is not None and not re.fullmatch(pattern, value):
-            raise unprocessable(f"query.{name}: '{value}' does not match pattern '^{pattern}$'")
-    return values
-
-
-def _whole(call: Call, name: str, minimum: int) -> int | None:
-    if name not in call.query:
-        return None
-    if not re.fullmatch(r"-?\d+", call.query[name]):
-        raise unprocessable(f"query.{name}: got string, want integer")
-    value = int(call.query[name])
-    if value < minimum:
-        raise unprocessable(f"query.{name}: minimum: got {value}, want {minimum}")
-    return value
-
-
-def _wants_availability(call: Call, products: tuple[str, ...], only_with_it: tuple[str, ...]) -> bool:
-    wanted = bool(_listed(call, "include", choices=("AVAILABILITY",)))
-    product = _listed(call, "product", choices=products)
-    if wanted and not product:
+def _products(call: Call, known: tuple[str, ...], only_with_it: tuple[str, ...]) -> list[str]:
+    """Return the products whose availability is wanted, none where it is not; refuse what depends on it with 400."""
+    is_wanted = bool(queries.texts(call, "include", choices=("AVAILABILITY",), max_items=1))
+    products = queries.texts(call, "product", choices=known) or []
+    if is_wanted and not products:
         raise bad_request("include=AVAILABILITY requires product")
-    if not wanted:
+    if not is_wanted:
         for name in ("product", *only_with_it):
             if name in call.query:
                 raise bad_request(f"{name} is valid only with include=AVAILABILITY")
-    return wanted
+    return products
 
 
 def _availability(world: World, doc: Doc, *, is_possible: bool, countries: list[str] | None) -> Doc:
     places = [
         {"id": center["id"], "name": center["name"], "availability": level(doc, center["id"])}
         for center in world.store.all("dataCenters")
-        if is_possible and level(doc, center["id"]) != "NONE" and (countries is None or center["country"] in countries)
+        if is_possible and level(doc, center["id"]) != "NONE" and (not countries or center["country"] in countries)
     ]
     best = max((LEVELS.index(place["availability"]) for place in places), default=0)
     return {"availability": LEVELS[best], **({"dataCenters": places} if places else {})}
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
+def _number(text: str) -> tuple[int, str]:
+    digits = text.lstrip("0")
+    return len(digits), digits  # compares as the number does, however long it is
+
+
+def _version(text: str) -> list[tuple[int, str]]:
+    return [_number(part) for part in text.split(".")]
 
 
 def _gpu_view(world: World, call: Call, *, in_list: bool) -> list[Doc]:
     filters = ("count", "cloud", "countryCodes", "cudaVersions", "minCudaVersion")
-    wanted = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"), filters)
-    count = _whole(call, "count", 1) or 1
-    cloud = (_listed(call, "cloud", choices=("SECURE", "COMMUNITY")) or ["SECURE"])[0]
-    countries = _listed(call, "countryCodes", pattern="[A-Z]{2}")
-    exact = _listed(call, "cudaVersions", pattern=r"\d+\.\d+")
-    floor = _listed(call, "minCudaVersion", pattern=r"\d+(\.\d+)?")
+    products = _products(call, ("POD", "CLUSTER", "SERVERLESS"), filters)
+    count = queries.whole(call, "count", 1) or 1
+    cloud = (queries.text(call, "cloud", choices=("SECURE", "COMMUNITY")) or "SECURE").lower()
+    countries = queries.texts(call, "countryCodes", pattern="^[A-Z]{2}$")
+    exact = queries.texts(call, "cudaVersions", pattern=CUDA)
+    floor = queries.text(call, "minCudaVersion", pattern=r"^\d+(\.\d+)?$")
     if exact is not None and floor is not None:
         raise bad_request("cudaVersions and minCudaVersion are mutually exclusive")
     cards = []
     for card in world.store.all("gpus"):
         shown = {name: value for name, value in card.items() if name not in ("stock", "cudaVersions")}
-        if wanted:
+        if products:
             versions = [
                 version
                 for version in card["cudaVersions"]
-                if (exact is None or version in exact) and (floor is None or _version(version) >= _version(floor[0]))
+                if (not exact or version in exact) and (floor is None or _version(version) >= _version(floor))
             ]
-            is_possible = count <= card["maxCount"][cloud.lower()] and (bool(versions) or (exact is None and floor is None))
+            is_possible = (
+                any(product != "SERVERLESS" or card["pool"] is not None for product in products)
+                and card[cloud]
+                and count <= card["maxCount"][cloud]
+                and (bool(versions) or not (exact or floor))
+            )
             shown.update(_availability(world, card, is_possible=is_possible, countries=countries))
-            if in_list and countries is not None and "dataCenters" not in shown:
+            if in_list and countries and "dataCenters" not in shown:
                 continue
             if versions:
                 has_stock = shown["availability"] != "NONE"
@@ -268,35 +256,35 @@ def _gpu_view(world: World, call: Call, *, in_list: bool) -> list[Doc]:
 
 
 def _cpu_view(world: World, call: Call) -> list[Doc]:
-    wanted = _wants_availability(call, ("POD", "SERVERLESS"), ("vcpuCount",))
-    count = _whole(call, "vcpuCount", 2)
+    products = _products(call, ("POD", "SERVERLESS"), ("vcpuCount",))
+    count = queries.whole(call, "vcpuCount", 2)
     if count is not None and count & (count - 1):
         raise bad_request("vcpuCount must be a power of two")
     flavors = []
     for flavor in world.store.all("cpus"):
         shown = {name: value for name, value in flavor.items() if name not in ("stock", "diskGbPerVcpu")}
-        if wanted:
+        if products:
             is_possible = count is None or flavor["vcpu"]["min"] <= count <= flavor["vcpu"]["max"]
             shown.update(_availability(world, flavor, is_possible=is_possible, countries=None))
         flavors.append(shown)
     return flavors
 
 
+_EXPANSIONS = {"GPU_AVAILABILITY": ("gpus", "gpuAvailability"), "CPU_AVAILABILITY": ("cpus", "cpuAvailability")}
+
+
 def _data_center_view(world: World, call: Call) -> list[Doc]:
-    include = _listed(call, "include", choices=("GPU_AVAILABILITY", "CPU_AVAILABILITY")) or []
+    include = queries.texts(call, "include", choices=tuple(_EXPANSIONS)) or []
     centers = []
     for center in world.store.all("dataCenters"):
         shown = {name: value for name, value in center.items() if name != "country"}
-        for wanted, kind, name in (
-            ("GPU_AVAILABILITY", "gpus", "gpuAvailability"),
-            ("CPU_AVAILABILITY", "cpus", "cpuAvailability"),
-        ):
+        for kind, name in (_EXPANSIONS[expansion] for expansion in include):
             offers = [
                 {"id": doc["id"], "name": doc["name"], "availability": level(doc, center["id"])}
                 for doc in world.store.all(kind)
                 if level(doc, center["id"]) != "NONE"
             ]
-            if wanted in include and offers:
+            if offers:
                 shown[name] = offers
         centers.append(shown)
     return centers
@@ -331,12 +319,10 @@ def cpu(world: World, call: Call) -> Reply:
 
 def data_centers(world: World, call: Call) -> Reply:
     """`listDataCenters`."""
-    regions = _listed(call, "regions", choices=REGIONS)
-    types = _listed(call, "networkVolumeTypes", choices=VOLUME_TYPES) or []
-    compliance = _listed(call, "compliance", choices=COMPLIANCE) or []
-    is_global = call.query.get("globalNetwork")
-    if is_global not in (None, "true", "false"):
-        raise unprocessable("query.globalNetwork: got string, want boolean")
+    regions = queries.texts(call, "regions", choices=REGIONS)
+    types = queries.texts(call, "networkVolumeTypes", choices=VOLUME_TYPES) or []
+    compliance = queries.texts(call, "compliance", choices=COMPLIANCE) or []
+    is_global = queries.flag(call, "globalNetwork")
     return 200, {
         "dataCenters": [
             center
@@ -344,7 +330,7 @@ def data_centers(world: World, call: Call) -> Reply:
             if (not regions or center["region"] in regions)
             and set(types) <= set(center["networkVolumeTypes"])
             and set(compliance) <= set(center["compliance"])
-            and (is_global is None or center["globalNetwork"] == (is_global == "true"))
+            and (is_global is None or center["globalNetwork"] == is_global)
         ]
     }
 

@@ -6,12 +6,34 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
 
 from runpod_emulator.app import create_app
+from runpod_emulator.store import UnusableFileError
+from runpod_emulator.world import World
+
+HOST = "127.0.0.1"
+
+
+class _Server(uvicorn.Server):
+    """A server that tells its streams when it is time to end."""
+
+    def __init__(self, config: uvicorn.Config, world: World) -> None:
+        super().__init__(config)
+        self._world = world
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of everybody."""
+        self._world.is_closing = True
+        await super().shutdown(sockets)
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"runpod-emulator: {reason}", err=True)
+    raise typer.Exit(1)
 
 
 def _quota(text: str) -> int | None:
@@ -20,6 +42,18 @@ def _quota(text: str) -> int | None:
     if not text.isdecimal():
         raise typer.BadParameter(f"{text!r} is neither a number of requests a minute nor 'none'")
     return int(text)
+
+
+def _listener(port: int) -> socket.socket:
+    # asyncio switches Nagle's algorithm off only where the protocol is named; with it every answer takes 40 ms
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        _fail(f"port {port} on {HOST} cannot be used: {error.strerror}")
+    listener.listen(128)
+    return listener
 
 
 def _stop_with_parent(server: uvicorn.Server) -> None:
@@ -34,20 +68,19 @@ def _stop_with_parent(server: uvicorn.Server) -> None:
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65_535)] = 0,
     state: Annotated[Path | None, typer.Option(help="SQLite file that keeps the state; memory without it.")] = None,
-    quota: Annotated[str, typer.Option(help="Requests a minute for each key, or 'none'.")] = "60",
-    worker_quota: Annotated[int, typer.Option(help="Sum of workers.max that the account may reach.")] = 5,
+    quota: Annotated[str, typer.Option(help="Requests a minute for the account, or 'none'.")] = "60",
+    worker_quota: Annotated[int, typer.Option(help="Sum of workers.max that the account may reach.", min=0)] = 5,
     job_base_url: Annotated[str, typer.Option(help="Base of the request URLs.")] = "https://api.runpod.ai/v2",
     stop_when_parent_exits: Annotated[bool, typer.Option("--stop-when-parent-exits", help="End with the parent process.")] = False,
 ) -> None:
-    """Run a local Runpod REST API v2."""
-    app = create_app(state=state, quota=_quota(quota), worker_quota=worker_quota, job_base_url=job_base_url)
-    # asyncio switches Nagle's algorithm off only where the protocol is named; with it every answer takes 40 ms
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(128)
+    """Run a local Runpod REST API v2: the API under /v2, a page that shows the account at /."""
+    try:
+        app = create_app(state=state, quota=_quota(quota), worker_quota=worker_quota, job_base_url=job_base_url)
+    except UnusableFileError as error:
+        _fail(str(error))
+    listener = _listener(port)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal once more when it has ended
     config = uvicorn.Config(
@@ -61,10 +94,10 @@ def serve(
         timeout_graceful_shutdown=1,
         timeout_keep_alive=75,  # longer than clients keep an idle connection, so that we never hang up on a request
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, app.world)
     if stop_when_parent_exits:
         _stop_with_parent(server)
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    typer.echo(f"http://{HOST}:{listener.getsockname()[1]}")
     server.run(sockets=[listener])
     app.world.store.close()
 

@@ -5,37 +5,56 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from runpod_emulator import catalog, endpoints, templates, workers
+from runpod_emulator import catalog, endpoints, page, templates, workers
 from runpod_emulator.faults import FAULT, Fault, Faults
 from runpod_emulator.journal import Journal
 from runpod_emulator.limits import Limits
 from runpod_emulator.problems import Problem, not_found, unprocessable
-from runpod_emulator.shapes import Number, Object
+from runpod_emulator.shapes import Anything, Array, Mapped, Nullable, Number, Object, Shape, Text, Whole
 from runpod_emulator.store import Doc
 from runpod_emulator.world import Settings, World, parse_json
 
 RESOURCES = ("endpoints", "templates", "networkVolumes", "registries")
 CATALOG = ("gpus", "cpus", "dataCenters")
 MERGED = ("workers", "gpu")  # a change behind everyone's back reaches into these; other values are replaced
-SETTINGS = {
-    "quota": "quota",
-    "hourQuota": "hour_quota",
-    "dayQuota": "day_quota",
-    "workerQuota": "worker_quota",
-    "jobBaseUrl": "job_base_url",
-    "acceptedKeys": "accepted_keys",
-}
+# the control API's name, the attribute, what it may be
+_SETTINGS: tuple[tuple[str, str, Shape], ...] = (
+    ("quota", "quota", Nullable(Whole(minimum=0))),
+    ("hourQuota", "hour_quota", Whole(minimum=0)),
+    ("dayQuota", "day_quota", Whole(minimum=0)),
+    ("minuteSeconds", "minute_seconds", Whole(minimum=1)),
+    ("hourSeconds", "hour_seconds", Whole(minimum=1)),
+    ("daySeconds", "day_seconds", Whole(minimum=1)),
+    ("workerQuota", "worker_quota", Whole(minimum=0)),
+    ("jobBaseUrl", "job_base_url", Text(min_length=1)),
+    ("acceptedKeys", "accepted_keys", Nullable(Array(Text()))),
+    ("logHoldSeconds", "log_hold_seconds", Nullable(Number(minimum=0))),
+)
+SETTINGS = {name: attribute for name, attribute, _ in _SETTINGS}
+SETTINGS_SHAPE = Object({name: shape for name, _, shape in _SETTINGS})
+TIME_SHAPE = Object({"advanceSeconds": Number(minimum=0)}, required=("advanceSeconds",))
+_DOCS = Array(Mapped(Anything()))
+_ENTRIES = Array(Object({}, required=("id",), is_open=True))
+SEED_SHAPE = Object(
+    {
+        **dict.fromkeys(RESOURCES, _DOCS),
+        "catalog": Object({**dict.fromkeys(CATALOG, _ENTRIES), "remove": Object(dict.fromkeys(CATALOG, Array(Text())))}),
+    }
+)
+CHANGES_SHAPE = Mapped(Anything())
 
 
-async def _body(request: Request) -> Doc:
+async def _body(request: Request, shape: Shape) -> Doc:
     raw = await request.body()
     parsed = parse_json(raw) if raw.strip() else {}
-    if not isinstance(parsed, dict):
-        raise unprocessable("$: want object")
-    return parsed
+    errors = list(shape.failures(parsed, "$"))
+    if errors:
+        raise unprocessable(*errors)
+    body: Doc = parsed
+    return body
 
 
 @dataclass
@@ -61,9 +80,11 @@ class Controls:
             "faults": (self.order, ["GET", "POST", "DELETE"]),
             "settings": (self.settings, ["GET", "POST"]),
             "state": (self.state, ["GET"]),
+            "overview": (self.overview, ["GET"]),
             "resources/{kind}/{id:path}": (self.resource, ["GET", "PATCH", "DELETE"]),
         }
-        return [Route(f"/_emulator/{path}", endpoint, methods=methods) for path, (endpoint, methods) in table.items()]
+        routes = [Route(f"/_emulator/{path}", endpoint, methods=methods) for path, (endpoint, methods) in table.items()]
+        return [*routes, Route("/", self.page)]
 
     async def reset(self, request: Request) -> Response:
         """Begin anew: no resources, the default catalog and settings, the present time."""
@@ -74,38 +95,42 @@ class Controls:
         templates.furnish(self.world)
         self.limits.clear()
         self.faults.clear()
+        self.faults.forget_late_work()
         self.journal.clear()
         return Response(status_code=204)
 
     async def seed(self, request: Request) -> Response:
         """Put resources and catalog entries there without any rule; return the ids by kind."""
-        body = await _body(request)
-        world = self.world
-        ids: dict[str, list[str]] = {}
-        for center in body.get("catalog", {}).get("dataCenters", []):
-            self._furnish("dataCenters", center)
-        for kind in ("gpus", "cpus"):
-            for doc in body.get("catalog", {}).get(kind, []):
+        body = await _body(request, SEED_SHAPE)
+        entries = body.get("catalog", {})
+        for kind in CATALOG:
+            for doc in entries.get(kind, []):
                 self._furnish(kind, doc)
-        for kind, names in body.get("catalog", {}).get("remove", {}).items():
-            for name in names:
-                catalog.remove(world, kind, name)
+            for name in entries.get("remove", {}).get(kind, []):
+                catalog.remove(self.world, kind, name)
+        ids: dict[str, list[str]] = {}
         for kind in RESOURCES:
             for doc in body.get(kind, []):
-                doc = {"name": f"seeded-{kind}", **doc}
-                if kind == "endpoints":
-                    doc = {"image": "runpod/seeded:1", **doc}
-                    doc = endpoints.new_endpoint(world, doc if "cpu" in doc else {"gpu": {"pools": ["ADA_24"]}, **doc})
-                    workers.begin(world, doc)
-                else:
-                    doc = {"id": world.store.new_id(kind), **doc}
-                if kind == "templates":
-                    doc = templates.new_template({"image": "runpod/seeded:1", "serverless": True, **doc})
-                if kind == "networkVolumes":
-                    doc = {"size": 100, "dataCenter": "EU-RO-1", "type": "STANDARD", **doc}
-                world.store.put(kind, doc["id"], doc)
-                ids.setdefault(kind, []).append(doc["id"])
+                try:
+                    seeded = self._seeded(kind, {"name": f"seeded-{kind}", **doc})
+                except (AttributeError, KeyError, TypeError) as error:
+                    raise unprocessable(f"$.{kind}: an item cannot be used: {error!r}") from error
+                self.world.store.put(kind, seeded["id"], seeded)
+                ids.setdefault(kind, []).append(seeded["id"])
         return JSONResponse(ids, 201)
+
+    def _seeded(self, kind: str, doc: Doc) -> Doc:
+        if kind == "endpoints":
+            compute = {} if "cpu" in doc else {"gpu": {"pools": ["ADA_24"]}}
+            endpoint = endpoints.new_endpoint(self.world, {"image": "runpod/seeded:1", **compute, **doc})
+            workers.begin(self.world, endpoint)
+            return endpoint
+        doc = {"id": self.world.store.new_id(kind), **doc}
+        if kind == "templates":
+            return templates.new_template({"image": "runpod/seeded:1", "serverless": True, **doc})
+        if kind == "networkVolumes":
+            return {"size": 100, "dataCenter": "EU-RO-1", "type": "STANDARD", **doc}
+        return doc
 
     def _furnish(self, kind: str, doc: Doc) -> None:
         known = self.world.store.get(kind, doc["id"])
@@ -115,11 +140,7 @@ class Controls:
         """Tell the time, or move it on by `advanceSeconds`."""
         clock = self.world.clock
         if request.method == "POST":
-            body = await _body(request)
-            errors = list(Object({"advanceSeconds": Number(minimum=0)}, required=("advanceSeconds",)).failures(body, "$"))
-            if errors:
-                raise unprocessable(*errors)
-            clock.advance(body["advanceSeconds"])
+            clock.advance((await _body(request, TIME_SHAPE))["advanceSeconds"])
             self.world.store.put("meta", "clock", {"offsetSeconds": clock.offset_seconds})
         return JSONResponse({"now": clock.now(), "offsetSeconds": clock.offset_seconds})
 
@@ -140,22 +161,14 @@ class Controls:
             self.faults.clear()
             return Response(status_code=204)
         if request.method == "POST":
-            body = await _body(request)
-            errors = list(FAULT.failures(body, "$"))
-            if errors:
-                raise unprocessable(*errors)
-            self.faults.add(Fault(**body))
+            self.faults.add(Fault(**await _body(request, FAULT)))
         return JSONResponse({"faults": self.faults.listed()})
 
     async def settings(self, request: Request) -> Response:
         """Show or change the settings."""
         settings = self.world.settings
         if request.method == "POST":
-            body = await _body(request)
-            unknown = [name for name in body if name not in SETTINGS]
-            if unknown:
-                raise unprocessable(f"$: additional properties {unknown} not allowed, known: {list(SETTINGS)}")
-            for name, value in body.items():
+            for name, value in (await _body(request, SETTINGS_SHAPE)).items():
                 setattr(settings, SETTINGS[name], value)
             self.limits.clear()
         return JSONResponse({name: getattr(settings, attribute) for name, attribute in SETTINGS.items()})
@@ -172,7 +185,7 @@ class Controls:
             self.world.store.remove(kind, identifier)
             return Response(status_code=204)
         if request.method == "PATCH":
-            for name, value in (await _body(request)).items():
+            for name, value in (await _body(request, CHANGES_SHAPE)).items():
                 if name in MERGED and isinstance(value, dict) and isinstance(stored.get(name), dict):
                     stored[name] = {**stored[name], **value}
                 else:
@@ -197,6 +210,14 @@ class Controls:
                 "stored": stored,
             }
         )
+
+    async def overview(self, request: Request) -> Response:
+        """Return what the page shows."""
+        return JSONResponse(page.overview(self.world, self.limits, self.faults, self.journal))
+
+    async def page(self, request: Request) -> Response:
+        """Serve the page."""
+        return HTMLResponse(page.html(), headers={"Cache-Control": "no-store"})
 
 
 assert set(SETTINGS.values()) == {entry.name for entry in fields(Settings)}, "every setting has a control"

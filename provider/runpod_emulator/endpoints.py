@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Iterable
+from urllib.parse import quote
 
-from runpod_emulator import catalog, rules, templates, workers
+from runpod_emulator import catalog, logs, queries, rules, templates, workers
 from runpod_emulator.clock import iso
 from runpod_emulator.problems import bad_request, not_found, unprocessable
 from runpod_emulator.store import Doc
-from runpod_emulator.world import Call, Reply, World
+from runpod_emulator.world import Call, Reply, Stream, World
 
 TIMEOUT_MS = (5000, 7 * 86_400 * 1000)
 PLATFORM_ENV = {"PORT": "80", "PORT_HEALTH": "80"}
@@ -38,7 +39,8 @@ def _request_urls(world: World, endpoint: Doc) -> Doc:
     # a local base has no wildcard DNS, so its load balancers live under a path
     is_local = host.split(":")[0] in ("127.0.0.1", "localhost")
     own = f"{scheme}://{host}/lb/{endpoint['id']}" if is_local else f"{scheme}://{endpoint['id']}.{host}"
-    return {"base": own, "health": own + endpoint["env"].get("HEALTH_CHECK_PATH", "/ping")}
+    path = quote(endpoint["env"].get("HEALTH_CHECK_PATH", "/ping").lstrip("/"), safe="/?&=%:@+,;")
+    return {"base": own, "health": f"{own}/{path}"}
 
 
 def render(world: World, endpoint: Doc) -> Doc:
@@ -60,24 +62,32 @@ def _memory_gb(world: World, size: Doc) -> int:
     return max(1, round(size["vcpuCount"] * flavor["ramGbPerVcpu"])) if flavor else 1
 
 
+def _settled(world: World, endpoint: Doc) -> Doc:
+    if workers.settle(world, endpoint):
+        world.store.put("endpoints", endpoint["id"], endpoint)
+    return endpoint
+
+
 def find(world: World, identifier: str) -> Doc:
     """Return the stored endpoint as it is now, or refuse with 404."""
     endpoint = world.store.get("endpoints", identifier)
     if endpoint is None:
         raise not_found("endpoint")
-    before = copy.deepcopy(endpoint)
-    workers.settle(world, endpoint)
-    if endpoint != before:
-        world.store.put("endpoints", identifier, endpoint)
-    return endpoint
+    return _settled(world, endpoint)
 
 
 def everything(world: World) -> list[Doc]:
     """Return all stored endpoints as they are now."""
-    return [find(world, endpoint["id"]) for endpoint in world.store.all("endpoints")]
+    return [_settled(world, endpoint) for endpoint in world.store.all("endpoints")]
+
+
+def workers_used(world: World) -> int:
+    """Return the sum of `workers.max` that counts against the account's quota, as it was when last somebody looked."""
+    return sum(endpoint["workers"]["max"] for endpoint in world.store.all("endpoints"))
 
 
 def _check_gpu(world: World, gpu: Doc) -> None:
+    """Check a selection of pools and exclusions."""
     members = catalog.pools(world)
     for pool in gpu["pools"]:
         if pool not in members:
@@ -151,9 +161,13 @@ def _check_workers(world: World, endpoint: Doc, prior: Doc | None) -> None:
     if limits["min"] > limits["max"]:
         raise bad_request(f"workers.min ({limits['min']}) must not exceed workers.max ({limits['max']})")
     prior_max = 0 if prior is None else prior["workers"]["max"]
-    others = sum(other["workers"]["max"] for other in everything(world) if other["id"] != endpoint["id"])
+    if limits["max"] <= prior_max:
+        return
     quota = world.settings.worker_quota
-    if limits["max"] > prior_max and others + limits["max"] > quota:
+    if workers_used(world) - prior_max + limits["max"] <= quota:
+        return  # time only lowers what the endpoints use
+    others = sum(other["workers"]["max"] for other in everything(world) if other["id"] != endpoint["id"])
+    if others + limits["max"] > quota:
         raise bad_request(
             f"Max workers across all endpoints must not exceed your workers quota ({quota}). "
             f"Other endpoints use {others}, this one asks for {limits['max']}."
@@ -161,17 +175,20 @@ def _check_workers(world: World, endpoint: Doc, prior: Doc | None) -> None:
 
 
 def _check(world: World, endpoint: Doc, prior: Doc | None, touched: Iterable[str]) -> None:
-    """Apply the prose rules that the touched fields take part in."""
+    """Apply the prose rules that the touched fields take part in; `gpu.pools` is one of its own."""
     touched = set(touched)
     if not endpoint["image"]:
         raise bad_request("image is required")
+    if "ports" in touched:
+        templates.check_ports(endpoint)
     if "timeout" in touched and endpoint["timeout"] and not TIMEOUT_MS[0] <= endpoint["timeout"] <= TIMEOUT_MS[1]:
         raise bad_request(f"timeout must be 0 or between {TIMEOUT_MS[0]} and {TIMEOUT_MS[1]} milliseconds")
     if "dataCenterIds" in touched:
         for identifier in endpoint["dataCenterIds"]:
             catalog.data_center(world, identifier)
-    if "gpu" in touched and "gpu" in endpoint:
+    if "gpu.pools" in touched:
         _check_gpu(world, endpoint["gpu"])
+    if "gpu" in touched and "gpu" in endpoint:
         _check_cuda(endpoint["gpu"])
     if "cpu" in endpoint:
         if "cpu" in touched:
@@ -198,7 +215,7 @@ def _with_template(world: World, body: Doc) -> Doc:
     if "templateId" not in body:
         return body
     template = templates.for_endpoint(world, body["templateId"])
-    settings = copy.deepcopy({name: template[name] for name in templates.CONTAINER_FIELDS})
+    settings = {name: copy.deepcopy(template[name]) for name in templates.CONTAINER_FIELDS}
     own = {name: value for name, value in body.items() if name != "templateId"}
     return {**settings, **own, "env": {**settings["env"], **body.get("env", {})}}
 
@@ -221,7 +238,7 @@ def new_endpoint(world: World, body: Doc) -> Doc:
     endpoint: Doc = {
         "type": "QUEUE",
         "scaling": {"type": "QUEUE_DELAY", "queueDelay": 4},
-        **templates.SERVER_DEFAULTS,
+        **templates.server_defaults(),
         "dataCenterIds": [],
         "networkVolumes": [],
         "timeout": 300_000,
@@ -242,7 +259,7 @@ def new_endpoint(world: World, body: Doc) -> Doc:
     _complete(endpoint)
     template_id = world.store.new_id("templates")
     endpoint["_template"] = {"id": template_id, "name": f"{endpoint['name']}__template__{template_id}"}
-    return copy.deepcopy(endpoint)
+    return endpoint
 
 
 def _complete(endpoint: Doc) -> None:
@@ -264,7 +281,7 @@ def create(world: World, call: Call) -> Reply:
     if ("gpu" in body) == ("cpu" in body):
         raise bad_request("exactly one of gpu and cpu must be given")
     endpoint = new_endpoint(world, body)
-    _check(world, endpoint, None, endpoint)
+    _check(world, endpoint, None, [*endpoint, *(["gpu.pools"] if "gpu" in body else [])])
     workers.begin(world, endpoint)
     world.store.put("endpoints", endpoint["id"], endpoint)
     return 201, render(world, endpoint)
@@ -280,8 +297,10 @@ def _patched_gpu(prior: Doc, patch: Doc) -> Doc:
 
 def update(world: World, call: Call) -> Reply:
     """`updateEndpoint`."""
-    prior = find(world, call.params["id"])
     body = call.body(rules.UPDATE_ENDPOINT)
+    prior = find(world, call.params["id"])
+    if not body:
+        return 200, render(world, prior)
     if "gpu" in body and "cpu" in body:
         raise bad_request("gpu and cpu cannot both be given")
     for family in ("gpu", "cpu"):
@@ -299,7 +318,7 @@ def _apply(world: World, prior: Doc, changes: Doc) -> Doc:
     if "gpu" in changes:
         endpoint["gpu"] = _patched_gpu(prior["gpu"], changes["gpu"])
     _complete(endpoint)
-    _check(world, endpoint, prior, changes)
+    _check(world, endpoint, prior, [*changes, *(f"gpu.{name}" for name in changes.get("gpu", ()))])
     workers.change(world, prior, endpoint)
     world.store.put("endpoints", endpoint["id"], endpoint)
     return endpoint
@@ -339,3 +358,26 @@ def worker_list(world: World, call: Call) -> Reply:
 def release_list(world: World, call: Call) -> Reply:
     """`listEndpointReleases`."""
     return 200, workers.release_list(find(world, call.params["id"]))
+
+
+def worker_logs(world: World, call: Call) -> Reply:
+    """`getWorkerLogs`."""
+    source = queries.text(call, "source", choices=logs.SOURCES)
+    tail = queries.whole(call, "tail", 0, logs.LONGEST_TAIL)
+    since = call.query.get("since")
+    cursor = call.headers.get("last-event-id")
+    start = logs.Start(
+        tail=logs.DEFAULT_TAIL if tail is None else tail,
+        since=None if since is None else queries.moment(since, "query.since"),
+        after=None if cursor is None else logs.cursor(cursor),
+    )
+    endpoint = find(world, call.params["id"])
+    if workers.find(endpoint, call.params["workerId"]) is None:
+        raise not_found("worker")
+
+    def written() -> list[logs.Line] | None:
+        present = world.store.get("endpoints", endpoint["id"])
+        worker = None if present is None else workers.find(_settled(world, present), call.params["workerId"])
+        return None if present is None or worker is None else logs.written(present, worker, world.clock.now())
+
+    return 200, Stream(logs.follow(world, written, source, start))

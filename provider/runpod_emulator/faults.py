@@ -1,14 +1,17 @@
 """Misbehaviour on order: which requests it hits. How each action is carried out is the door's work."""
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from runpod_emulator.shapes import Flag, Mapped, Nullable, Number, Object, Shape, Text, Whole
+from runpod_emulator.shapes import Anything, Flag, Mapped, Nullable, Number, Object, Text, Whole
 
 ACTIONS = (
     "status",
     "reset-before",
+    "commit-then-status",
     "commit-then-drop",
     "delay",
     "commit-late",
@@ -18,13 +21,6 @@ ACTIONS = (
     "add-fields",
 )
 
-
-class _Anything:
-    def failures(self, value: Any, path: str) -> tuple[str, ...]:
-        return ()
-
-
-_ANYTHING: Shape = _Anything()  # type: ignore[assignment]
 FAULT = Object(
     {
         "method": Text(),
@@ -32,14 +28,14 @@ FAULT = Object(
         "times": Nullable(Whole(minimum=1)),
         "skip": Whole(minimum=0),
         "action": Text(choices=ACTIONS),
-        "status": Whole(minimum=200, maximum=599),
-        "detail": Text(),
+        "status": Nullable(Whole(minimum=200, maximum=599)),
+        "detail": Nullable(Text()),
         "seconds": Number(minimum=0),
-        "retryAfter": Whole(minimum=0),
+        "retryAfter": Nullable(Whole(minimum=0)),
         "hold": Flag(),
-        "id": Text(),
-        "body": _ANYTHING,
-        "fields": Mapped(_ANYTHING),
+        "id": Nullable(Text()),
+        "body": Anything(),
+        "fields": Mapped(Anything()),
     },
     required=("action",),
 )
@@ -47,7 +43,14 @@ FAULT = Object(
 
 @dataclass
 class Fault:
-    """One order: the next `times` requests (None: all) that match, after `skip` of them, are answered by `action`."""
+    """One order: the next `times` requests (None: all) that match, after `skip` of them, are answered by `action`.
+
+    `status` answers instead of the API; with `commit-then-status` the API does its work first. `reset-before` and
+    `commit-then-drop` hang up, the latter only after the caller has given up where `hold` is set. `delay` answers late.
+    `commit-late` gives up now (with `status`, by hanging up, or with `hold` by waiting for the caller to give up) and does
+    the work `seconds` later. `truncate` sends half the answer, `wrong-json` sends `body` instead, `add-fields` adds
+    `fields`, `omit-from-list` leaves out the item `id`, or all.
+    """
 
     action: str
     method: str = "*"
@@ -69,10 +72,11 @@ class Fault:
 
 
 class Faults:
-    """The orders that are open, oldest first."""
+    """The orders that are open, oldest first, and the work that late orders have still to do."""
 
     def __init__(self) -> None:
         self._open: list[Fault] = []
+        self._late: set[asyncio.Task[None]] = set()
 
     def add(self, fault: Fault) -> None:
         """Take an order."""
@@ -100,3 +104,14 @@ class Faults:
                     self._open.remove(fault)
             return fault
         return None
+
+    def do_late(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work in the background."""
+        task = asyncio.ensure_future(work)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    def forget_late_work(self) -> None:
+        """Cancel what has not been done yet."""
+        for task in self._late:
+            task.cancel()

@@ -1,15 +1,18 @@
 """The log of the API's requests, which tests read back: what was sent, and how often."""
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
+
+_LONGEST = 100_000
 
 
 @dataclass
 class Entry:
-    """One request. Its status is None where the connection was dropped."""
+    """One request. `at` is the simulated time in seconds since the epoch; status and `took_ms` are None without an answer."""
 
     seq: int
+    at: float
     time: str
     method: str
     path: str
@@ -19,18 +22,21 @@ class Entry:
     body: Any
     user_agent: str
     status: int | None = None
+    took_ms: float | None = None
     fault: str | None = None
 
     def shown(self) -> dict[str, Any]:
         """Return the entry in the control API's form."""
-        return {("userAgent" if name == "user_agent" else name): value for name, value in vars(self).items()}
+        camel = {"user_agent": "userAgent", "took_ms": "tookMs"}
+        return {camel.get(name, name): value for name, value in vars(self).items()}
 
 
 class Journal:
-    """All requests since the last clear, in order of arrival."""
+    """The requests since the last clear, in order of arrival; the oldest go once there are very many, and stay counted."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: deque[Entry] = deque(maxlen=_LONGEST)
+        self._counts: Counter[str] = Counter()
         self._serial = 0
 
     def add(self, **facts: Any) -> Entry:
@@ -38,12 +44,14 @@ class Journal:
         self._serial += 1
         entry = Entry(seq=self._serial, **facts)
         self.entries.append(entry)
+        self._counts[f"{entry.method} {entry.route}"] += 1
         return entry
 
     def counters(self) -> dict[str, int]:
         """Count the requests by method and route."""
-        return dict(Counter(f"{entry.method} {entry.route}" for entry in self.entries))
+        return dict(self._counts)
 
     def clear(self) -> None:
         """Forget every request."""
         self.entries.clear()
+        self._counts.clear()

@@ -1,7 +1,7 @@
 """Container registry credentials: written once, never shown, never patched."""
 
 from runpod_emulator import rules
-from runpod_emulator.problems import not_found
+from runpod_emulator.problems import bad_request, not_found
 from runpod_emulator.store import Doc
 from runpod_emulator.world import Call, Reply, World
 
@@ -37,8 +37,11 @@ def create(world: World, call: Call) -> Reply:
 
 
 def delete(world: World, call: Call) -> Reply:
-    """`deleteRegistry`: templates and endpoints that name the credential lose the reference."""
-    identifier = find(world, call.params["id"])["id"]
+    """`deleteRegistry`: templates, an endpoint's own among them, silently lose the reference; a pod keeps the credential alive."""
+    registry = find(world, call.params["id"])
+    if registry.get("_inUseBy"):
+        raise bad_request(f"registry credential is in use by {registry['_inUseBy']} and cannot be deleted")
+    identifier = registry["id"]
     for kind in ("templates", "endpoints"):
         for doc in world.store.all(kind):
             if doc["registry"] == identifier:

@@ -95,3 +95,5 @@ CREATE_REGISTRY = Object(
     {"name": Text(min_length=1), "username": Text(min_length=1), "password": Text(min_length=1)},
     required=("name", "username", "password"),
 )
+
+CREATE_DELEGATION = Object({"resource": Text(), "name": Nullable(Text())}, required=("resource",))

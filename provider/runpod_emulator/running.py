@@ -1,7 +1,11 @@
 """An emulator in a process of its own, and a small client for its controls: what tests and the demo use."""
 
+import contextlib
+import os
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,20 +14,28 @@ from typing import Any
 import httpx
 from typing_extensions import Self
 
+_START_SECONDS = 30
+_STOP_SECONDS = 10
 _SETTINGS = {
     "quota": "quota",
     "hour_quota": "hourQuota",
     "day_quota": "dayQuota",
+    "minute_seconds": "minuteSeconds",
+    "hour_seconds": "hourSeconds",
+    "day_seconds": "daySeconds",
     "worker_quota": "workerQuota",
     "job_base_url": "jobBaseUrl",
     "accepted_keys": "acceptedKeys",
+    "log_hold_seconds": "logHoldSeconds",
 }
 
 
 class Running:
     """Start an emulator on entry and stop it on exit; it also ends with this process.
 
-    `url` is its root: the API is under `/v2`, the controls under `/_emulator`. `quota` None means no limit.
+    `url` is its root: the API is under `/v2`, the controls under `/_emulator`, a page for people at `/`. `quota` None means
+    no limit. What the process writes to its standard error appears on ours when it stops, and in the exception where it
+    does not start.
     """
 
     def __init__(
@@ -39,34 +51,50 @@ class Running:
         self._command += ["--port", str(port), "--quota", "none" if quota is None else str(quota)]
         self._command += ["--worker-quota", str(worker_quota), "--job-base-url", job_base_url]
         self._command += [] if state is None else ["--state", str(state)]
+        self._process: subprocess.Popen[str] | None = None
+        self._open = contextlib.ExitStack()
         self.url = ""
 
     def __enter__(self) -> Self:
         """Start the process and wait for its URL."""
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
-        if not self.url:
-            raise RuntimeError(f"the emulator did not start, exit code {self._process.wait()}")
-        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        with contextlib.ExitStack() as opened:
+            complaints = opened.enter_context(tempfile.TemporaryFile("w+"))
+            process = opened.enter_context(
+                subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=complaints,
+                    text=True,
+                    env=_environment(),
+                    start_new_session=True,  # Ctrl-C is for us; we stop it when we are done
+                )
+            )
+            opened.callback(_stop, process)
+            self.url = _first_line(process)
+            complaint = "" if self.url else _stop_and_read(process, complaints)
+            if not self.url:
+                raise RuntimeError(f"the emulator did not start, exit code {process.returncode}: {complaint}")
+            opened.callback(lambda: sys.stderr.write(_stop_and_read(process, complaints)))
+            self._client = opened.enter_context(httpx.Client(base_url=self.url, timeout=30, trust_env=False))
+            self._process = process
+            self._open = opened.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop the process."""
-        self._client.close()
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._open.close()
+
+    @property
+    def process_id(self) -> int:
+        """Return the process's id."""
+        assert self._process is not None, "the emulator has not been started"
+        return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
         """Return the process's exit code, None while it runs."""
-        return self._process.poll()
+        return None if self._process is None else self._process.poll()
 
     def control(self, method: str, path: str, json: Any = None) -> Any:
         """Call `/_emulator/<path>` and return what it answers; raise with its words where it refuses."""
@@ -100,15 +128,15 @@ class Running:
         return found
 
     def fault(self, action: str, method: str = "*", path: str = "*", **details: Any) -> None:
-        """Order a fault."""
+        """Order a fault; `runpod_emulator.faults.Fault` says which there are."""
         self.control("POST", "faults", {"action": action, "method": method, "path": path, **details})
 
     def clear_faults(self) -> None:
         """Drop the ordered faults."""
         self.control("DELETE", "faults")
 
-    def set(self, **settings: int | str | Sequence[str] | None) -> None:
-        """Change settings: quota, hour_quota, day_quota, worker_quota, job_base_url, accepted_keys."""
+    def set(self, **settings: float | str | Sequence[str] | None) -> None:
+        """Change settings: those of `runpod_emulator.world.Settings`."""
         self.control("POST", "settings", {_SETTINGS[name]: value for name, value in settings.items()})
 
     def mutate(self, kind: str, identifier: str, **changes: Any) -> dict[str, Any]:
@@ -127,3 +155,38 @@ class Running:
     def reset(self) -> None:
         """Begin anew: also the settings return to those of the start."""
         self.control("POST", "reset")
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment, with this very package importable also where it is not installed."""
+    own = str(Path(__file__).resolve().parents[1])
+    paths = [own, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    """Return the URL that the process prints, empty where it ends or takes too long."""
+    assert process.stdout is not None
+    alarm = threading.Timer(_START_SECONDS, process.kill)
+    alarm.start()
+    try:
+        return process.stdout.readline().strip()
+    finally:
+        alarm.cancel()
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _stop_and_read(process: subprocess.Popen[str], complaints: Any) -> str:
+    _stop(process)
+    complaints.seek(0)
+    return str(complaints.read())

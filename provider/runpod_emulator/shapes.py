@@ -1,9 +1,13 @@
 """The small language in which request bodies are described; each failure names its path as the API does."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
+
+LARGEST = 2**63 - 1  # the API's integers have 64 bits
 
 
 class Shape(Protocol):
@@ -12,6 +16,17 @@ class Shape(Protocol):
     def failures(self, value: Any, path: str) -> Iterator[str]:
         """Yield one line for each failure."""
         ...
+
+
+@lru_cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Python's `$` also matches before a newline, and its `\d` takes the digits of every script
+    return re.compile(pattern.replace("$", r"\Z"), re.ASCII)
+
+
+def full_match(pattern: str, value: str) -> bool:
+    """Say whether a value matches a pattern of the document, which brings its own anchors."""
+    return _compiled(pattern).search(value) is not None
 
 
 def type_name(value: Any) -> str:
@@ -50,7 +65,7 @@ class Text:
             return
         if len(value) < self.min_length:
             yield f"{path}: minLength: got {len(value)}, want {self.min_length}"
-        if self.pattern is not None and not re.search(self.pattern, value):
+        if self.pattern is not None and not full_match(self.pattern, value):
             yield f"{path}: '{value}' does not match pattern '{self.pattern}'"
         if self.choices is not None and value not in self.choices:
             yield f"{path}: value must be one of {', '.join(repr(choice) for choice in self.choices)}"
@@ -67,6 +82,8 @@ class Whole:
         """Yield what is wrong with the value."""
         if type_name(value) != "integer":
             yield f"{path}: got {type_name(value)}, want integer"
+        elif abs(value) > LARGEST:
+            yield f"{path}: got a number of more than 64 bits, want integer"
         else:
             yield from _bounds(value, self.minimum, self.maximum, path)
 
@@ -81,6 +98,8 @@ class Number:
         """Yield what is wrong with the value."""
         if type_name(value) not in ("integer", "number"):
             yield f"{path}: got {type_name(value)}, want number"
+        elif abs(value) > LARGEST or math.isinf(value):
+            yield f"{path}: got a number that is too large, want number"
         else:
             yield from _bounds(value, self.minimum, None, path)
 
@@ -93,6 +112,15 @@ class Flag:
         """Yield what is wrong with the value."""
         if not isinstance(value, bool):
             yield f"{path}: got {type_name(value)}, want boolean"
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Any JSON value."""
+
+    def failures(self, value: Any, path: str) -> Iterator[str]:
+        """Yield nothing."""
+        yield from ()
 
 
 @dataclass(frozen=True)
@@ -145,12 +173,13 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Object:
-    """An object with these keys and no others."""
+    """An object with these keys and, unless it is open, no others."""
 
     properties: Mapping[str, Shape]
     required: Sequence[str] = ()
     min_properties: int = 0
     companions: Mapping[str, str] = field(default_factory=dict)
+    is_open: bool = False
 
     def failures(self, value: Any, path: str) -> Iterator[str]:
         """Yield what is wrong with the value."""
@@ -166,7 +195,7 @@ class Object:
             if key in value and companion not in value:
                 yield f"{path}: property '{companion}' is required, if '{key}' property exists"
         unknown = [key for key in value if key not in self.properties]
-        if unknown:
+        if unknown and not self.is_open:
             yield f"{path}: additional properties {', '.join(repr(key) for key in unknown)} not allowed"
         for key, shape in self.properties.items():
             if key in value:

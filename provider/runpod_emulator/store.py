@@ -8,7 +8,36 @@ from typing import Any
 
 Doc = dict[str, Any]
 
-KINDS = ("endpoints", "templates", "networkVolumes", "registries", "gpus", "cpus", "dataCenters", "meta")
+KINDS = ("endpoints", "templates", "networkVolumes", "registries", "delegations", "gpus", "cpus", "dataCenters", "meta")
+_FORMAT = 1  # of the documents in a file; another one is refused
+
+
+class UnusableFileError(Exception):
+    """The state file cannot be used; the message says why."""
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        file = sqlite3.connect(path, timeout=0.2, check_same_thread=False, isolation_level=None)
+        file.execute("PRAGMA locking_mode = EXCLUSIVE")
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("PRAGMA synchronous = NORMAL")  # a crash of this process loses nothing
+        [written] = file.execute("PRAGMA user_version").fetchone()
+        is_new = not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if not is_new and written != _FORMAT:
+            raise UnusableFileError(
+                f"the state file {str(path)!r} was not written by this version of the emulator; name another file"
+            )
+        file.execute(
+            "CREATE TABLE IF NOT EXISTS documents (position INTEGER PRIMARY KEY, kind TEXT, id TEXT, doc TEXT, UNIQUE (kind, id))"
+        )
+        file.execute(f"PRAGMA user_version = {_FORMAT}")
+    except sqlite3.OperationalError as error:
+        reason = "another emulator uses it" if "locked" in str(error) else str(error)
+        raise UnusableFileError(f"the state file {str(path)!r} cannot be opened: {reason}") from None
+    except sqlite3.DatabaseError as error:
+        raise UnusableFileError(f"the state file {str(path)!r} cannot be read: {error}") from None
+    return file
 
 
 class Store:
@@ -16,12 +45,8 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         self._kinds: dict[str, dict[str, Doc]] = {kind: {} for kind in KINDS}
-        self._file = None if path is None else sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._file = None if path is None else _opened(path)
         if self._file is not None:
-            self._file.execute(
-                "CREATE TABLE IF NOT EXISTS documents"
-                " (position INTEGER PRIMARY KEY, kind TEXT, id TEXT, doc TEXT, UNIQUE (kind, id))"
-            )
             for kind, identifier, doc in self._file.execute("SELECT kind, id, doc FROM documents ORDER BY position"):
                 self._kinds[kind][identifier] = json.loads(doc)
 

@@ -49,8 +49,8 @@ def create(world: World, call: Call) -> Reply:
 
 def update(world: World, call: Call) -> Reply:
     """`updateNetworkVolume`."""
-    volume = find(world, call.params["id"])
     body = call.body(rules.UPDATE_VOLUME)
+    volume = find(world, call.params["id"])
     if body.get("size", volume["size"]) < volume["size"]:
         raise bad_request(
             f"network volume size cannot be reduced: current size is {volume['size']} GB, requested {body['size']} GB"

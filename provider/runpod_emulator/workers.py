@@ -10,8 +10,10 @@ from runpod_emulator.clock import iso
 from runpod_emulator.store import Doc
 from runpod_emulator.world import World
 
-DAY_SECONDS = 86_400
+IDLE_SECONDS = 3 * 86_400  # without a request: at most two workers
+LONG_IDLE_SECONDS = 7 * 86_400  # none
 START_SECONDS = (30, 90)
+STATUSES = ("RUNNING", "IDLE", "INITIALIZING", "THROTTLED", "UNHEALTHY")
 # (field path of the endpoint, name in a release's diff): a change of one of these makes a new version
 VERSIONED = (
     ("image", "template.imageName"),
@@ -83,30 +85,60 @@ def change(world: World, old: Doc, new: Doc) -> None:
 def _start(world: World, endpoint: Doc, moment: float) -> Doc:
     identifier = world.store.new_id("worker", 14)
     seconds = random.Random(identifier).uniform(*START_SECONDS)
-    return {"id": identifier, "version": endpoint["_version"], "image": endpoint["image"], "readyAt": moment + seconds}
+    return {
+        "id": identifier,
+        "version": endpoint["_version"],
+        "image": endpoint["image"],
+        "createdAt": moment,
+        "readyAt": moment + seconds,
+    }
 
 
-def settle(world: World, endpoint: Doc) -> None:
-    """Bring an endpoint up to the present: Runpod's scale-downs, the number of workers, the roll over to the newest version."""
-    now = world.clock.now()
+def _lower(endpoint: Doc, now: float) -> bool:
+    """Lower the worker limits of an idle endpoint as Runpod does, and say whether that changed them."""
     idle_seconds = now - endpoint["_activeAt"]
-    if idle_seconds >= 3 * DAY_SECONDS:
-        limits = endpoint["workers"]
-        limits["max"] = min(limits["max"], 0 if idle_seconds >= 7 * DAY_SECONDS else 2)
-        limits["min"] = min(limits["min"], limits["max"])
+    if idle_seconds < IDLE_SECONDS:
+        return False
+    limits = endpoint["workers"]
+    before = limits["min"], limits["max"]
+    limits["max"] = min(limits["max"], 0 if idle_seconds >= LONG_IDLE_SECONDS else 2)
+    limits["min"] = min(limits["min"], limits["max"])
+    return before != (limits["min"], limits["max"])
+
+
+def _roll_over(world: World, endpoint: Doc, now: float) -> bool:
+    """Replace one stale worker after the other, each once its predecessor is ready, and say whether any was."""
     crew = endpoint["_workers"]
-    del crew[endpoint["workers"]["min"] :]
+    is_changed = False
     while True:
         stale = next((worker for worker in crew if worker["version"] != endpoint["_version"]), None)
         if stale is None:
-            break
+            return is_changed
         renewed = [worker["readyAt"] for worker in crew if worker["version"] == endpoint["_version"]]
         moment = max([endpoint["_rolloutAt"], *renewed])
         if moment > now:
-            break
+            return is_changed
         crew[crew.index(stale)] = _start(world, endpoint, moment)
-    while len(crew) < endpoint["workers"]["min"]:
+        is_changed = True
+
+
+def settle(world: World, endpoint: Doc) -> bool:
+    """Bring an endpoint up to the present and say whether that changed it.
+
+    These go by themselves: Runpod's scale-downs, the number of workers, the roll over to the newest version.
+    """
+    now = world.clock.now()
+    is_changed = _lower(endpoint, now)
+    crew, wanted = endpoint["_workers"], endpoint["workers"]["min"]
+    if len(crew) > wanted:
+        del crew[wanted:]
+        is_changed = True
+    if crew and _roll_over(world, endpoint, now):
+        is_changed = True
+    while len(crew) < wanted:
         crew.append(_start(world, endpoint, now))
+        is_changed = True
+    return is_changed
 
 
 def _place(world: World, endpoint: Doc) -> tuple[str | None, str | None] | None:
@@ -125,6 +157,11 @@ def _place(world: World, endpoint: Doc) -> tuple[str | None, str | None] | None:
     return None
 
 
+def find(endpoint: Doc, identifier: str) -> Doc | None:
+    """Return a worker of an endpoint, None where it has no such one (any more)."""
+    return next((worker for worker in endpoint["_workers"] if worker["id"] == identifier), None)
+
+
 def worker_list(world: World, endpoint: Doc) -> Doc:
     """Answer `listEndpointWorkers`."""
     now = world.clock.now()
@@ -141,7 +178,7 @@ def worker_list(world: World, endpoint: Doc) -> Doc:
                 "status": status,
                 "isStale": worker["version"] != endpoint["_version"],
                 "version": worker["version"],
-                "gpuCount": endpoint["gpu"]["count"] if "gpu" in endpoint else 0,
+                "gpuCount": endpoint["gpu"]["count"] if "gpu" in endpoint and place else 0,
                 "image": worker["image"],
                 "uptimeSeconds": int(now - worker["readyAt"]) if is_ready else None,
                 "gpuTypeId": place[0] if place else None,
@@ -150,7 +187,7 @@ def worker_list(world: World, endpoint: Doc) -> Doc:
             }
         )
     counts = [worker["status"] for worker in shown]
-    summary = {name.lower(): counts.count(name) for name in ("RUNNING", "IDLE", "INITIALIZING", "THROTTLED", "UNHEALTHY")}
+    summary = {name.lower(): counts.count(name) for name in STATUSES}
     return {"endpointVersion": endpoint["_version"], "summary": {**summary, "total": len(shown)}, "workers": shown}
 
 

@@ -3,13 +3,15 @@
 from typing import Any
 
 import pytest
-from emulator_bodies import cpu_body, gpu_body
+
+from emulator.bodies import cpu_body, gpu_body
 
 LB: dict[str, Any] = {"type": "LOAD_BALANCER", "scaling": {"type": "REQUEST_COUNT", "requestCount": 4}}
 QUEUE_RC: dict[str, Any] = {"scaling": {"type": "REQUEST_COUNT", "requestCount": 4}}
 
 
 def error(problem: Any) -> str:
+    """Return the failures of a 422 in one text."""
     return " ".join(problem["errors"])
 
 
@@ -107,7 +109,7 @@ def test_a_body_that_is_not_json_is_a_bad_request(api, content):
 
 def test_a_body_of_another_type_is_refused(api):
     """Only JSON is spoken."""
-    assert api.http.post("/v2/serverless", data={"name": "e"}).status_code == 415
+    assert api.send("POST", "/v2/serverless", data={"name": "e"}).status_code == 415
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,9 @@ def test_pools_without_exclusions_clear_them(api):
     path = f"/v2/serverless/{api.create(gpu={**selection, 'count': 2})['id']}"
     assert api.patch(path, {"gpu": {"minCudaVersion": "12.4"}})["gpu"] == {
         **selection,
-        **{"count": 2, "allowedCudaVersions": [], "minCudaVersion": "12.4"},
+        "count": 2,
+        "allowedCudaVersions": [],
+        "minCudaVersion": "12.4",
     }
     assert "excludedTypes" not in api.patch(path, {"gpu": {"pools": ["AMPERE_80"]}})["gpu"]
     assert error(api.patch(path, {"gpu": {"excludedTypes": []}}, 422)).startswith("$.gpu: property 'pools' is required")
@@ -276,9 +280,7 @@ def test_an_endpoint_copies_its_template_once(api):
 
 def test_a_templates_cuda_set_is_not_seeded_beside_a_floor_or_on_cpu(api):
     """Seeding would turn a valid request into a refusal."""
-    template = api.post(
-        "/v2/templates", {"name": "t", "image": "i", "serverless": True, "allowedCudaVersions": ["12.8"]}
-    )["id"]
+    template = api.post("/v2/templates", {"name": "t", "image": "i", "serverless": True, "allowedCudaVersions": ["12.8"]})["id"]
     floor = api.create("image", templateId=template, gpu={"pools": ["ADA_24"], "minCudaVersion": "12.4"})
     assert floor["gpu"]["allowedCudaVersions"] == []
     explicit = api.create("image", templateId=template, gpu={"pools": ["ADA_24"], "allowedCudaVersions": []})
