@@ -14,7 +14,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from .plugin.version import plugin_version
+from .core.version import plugin_version
 
 PACKAGE: Final = "runpod-serverless"
 OLDEST_CLI: Final = (3, 243, 0)

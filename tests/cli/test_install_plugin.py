@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runpod_serverless_provider.plugin.version import plugin_version
+from runpod_serverless_provider.core.version import plugin_version
 
 PROGRAM = Path(sys.executable).parent / "runpod-serverless"
 

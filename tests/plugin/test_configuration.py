@@ -6,7 +6,7 @@ import pytest
 from runpod_serverless_provider.core.failures import CheckFailed
 from runpod_serverless_provider.plugin.configuration import API_URL, MissingKey, check, resolve
 from runpod_serverless_provider.plugin.redaction import Redactor
-from runpod_serverless_provider.plugin.version import to_semver
+from runpod_serverless_provider.core.version import to_semver
 
 
 def in_file(home, text):

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from runpod_serverless_provider import cli
-from runpod_serverless_provider.plugin.version import plugin_version
+from runpod_serverless_provider.core.version import plugin_version
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,7 +7,7 @@ import importlib.metadata
 import pytest
 
 from pulumi_runpod_serverless import _utilities
-from runpod_serverless_provider.plugin.version import plugin_version, to_semver
+from runpod_serverless_provider.core.version import plugin_version, to_semver
 
 
 def test_the_sdk_asks_for_the_plugin_of_its_own_wheel() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from .values import Path, render_path
 
@@ -57,7 +57,10 @@ class NotConfigured(ProviderFailure):
 
 @dataclass
 class ApiProblem(ProviderFailure):
-    """An error answer of the API (problem+json: `title`, `status`, `detail`, `errors[]`)."""
+    """An error answer of the API (problem+json: `title`, `status`, `detail`, `errors[]`).
+
+    `attempt` says what was attempted on what, `advice` what to do; `explained` adds both.
+    """
 
     method: str
     path: str
@@ -66,13 +69,31 @@ class ApiProblem(ProviderFailure):
     detail: str = ""
     errors: tuple[str, ...] = ()
     request_id: str | None = None
+    attempt: str = ""
+    advice: str = ""
 
     def __str__(self) -> str:
         said = self.detail or self.title or "no explanation"
         if self.errors:
             said += f" ({'; '.join(self.errors)})"
         request = f", request {self.request_id}" if self.request_id else ""
-        return f"Runpod answered {self.status} to {self.method} {self.path}{request}: {said}"
+        attempt = f"{self.attempt} failed: " if self.attempt else ""
+        advice = f"{'' if said.endswith(('.', '!', '?')) else '.'} {self.advice}" if self.advice else ""
+        return f"{attempt}Runpod answered {self.status} to {self.method} {self.path}{request}: {said}{advice}"
+
+    def explained(self, attempt: str, advice: str = "") -> ApiProblem:
+        """Say what was attempted, and what to do: `advice`, or what the status alone suggests."""
+        self.attempt, self.advice = attempt, advice or _ADVICE.get(self.status, "")
+        return self
+
+
+_ADVICE: Final = {
+    401: "The API key was refused. It is taken from the stack's configuration `runpod-serverless:apiKey`, else from the environment "
+    "variable RUNPOD_API_KEY, else from ~/.runpod/config.toml; set a valid one with `pulumi config set --secret "
+    "runpod-serverless:apiKey` (keys: Runpod console, Settings, API Keys).",
+    403: "The API key lacks the permission for this; give it read and write access in the Runpod console (Settings, API Keys).",
+    404: "It is gone from Runpod; run `pulumi refresh`, which takes it out of the state, and then `pulumi up`.",
+}
 
 
 @dataclass
@@ -112,6 +133,7 @@ class CreatedButFailed(ProviderFailure):
     outputs: Mapping[str, Any]
     reasons: tuple[str, ...]
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    secrets: frozenset[Path] = frozenset()
 
     def __str__(self) -> str:
         return "; ".join(self.reasons)

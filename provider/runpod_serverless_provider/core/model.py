@@ -11,13 +11,16 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from .values import UNKNOWN, Path, contains_unknown
+
+if TYPE_CHECKING:
+    from .session import Session
 
 Strategy = Literal["replace", "inPlace"]
 
@@ -26,11 +29,13 @@ Strategy = Literal["replace", "inPlace"]
 class Recreates:
     """A change needs a new resource. `because` completes "a change recreates the endpoint because …".
 
-    `patchable` says that the API can also apply it to the living resource, which `updateStrategy: inPlace` asks for.
+    `is_patchable` says that the API can also apply it to the living resource, which `updateStrategy: inPlace` asks for;
+    `is_presence_fixed`, that it can then change the value but neither add nor remove it.
     """
 
     because: str
-    patchable: bool = True
+    is_patchable: bool = True
+    is_presence_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,28 +52,58 @@ class StateOnly:
 
 Effect = Recreates | Updates | StateOnly
 
+_UNCLEARABLE: Any = object()
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class At:
-    """Where the field sits in an API body, when that is not its own name at the top level."""
+    """Where the field sits in an API body, when that is not its own name at the top level.
+
+    `clear` is what a PATCH carries where the property is gone; without it the key is left out. `write` and `read` translate the canonical
+    value to the API's and back. A field that others write (`is_written=False`) only names the top-level key that its change touches; one
+    that the API never returns (`is_read=False`) is taken to be as planned.
+    """
 
     path: tuple[str, ...]
+    clear: Any = _UNCLEARABLE
+    write: Callable[[Any], Any] | None = None
+    read: Callable[[Any], Any] | None = None
+    is_written: bool = True
+    is_read: bool = True
 
-    def __init__(self, *path: str) -> None:
-        object.__setattr__(self, "path", path)
+    def __init__(
+        self,
+        *path: str,
+        clear: Any = _UNCLEARABLE,
+        write: Callable[[Any], Any] | None = None,
+        read: Callable[[Any], Any] | None = None,
+        is_written: bool = True,
+        is_read: bool = True,
+    ) -> None:
+        given = {"path": path, "clear": clear, "write": write, "read": read, "is_written": is_written, "is_read": is_read}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def is_clearable(self) -> bool:
+        """Can a PATCH take the value away?"""
+        return self.clear is not _UNCLEARABLE
 
 
 @dataclass(frozen=True)
 class Default:
     """How a field that the program leaves out is filled.
 
-    `choose` gets a lookup of canonical inputs by property name and returns the value in the user's form, or None for no default.
-    `derived_from` names the properties that the choice looks at; `text` says the default in the schema and the README.
+    `choose` gets a `Lookup` of canonical inputs and returns the value in the user's form, or None for no default. It is not asked while
+    one of the properties that it looks at (`derived_from`) is unknown: then the default is unknown too. `text` says the default in the
+    schema and the README; a name in `derived_from` may have dots. A default is kept from one run to the next unless one of `derived_from` changes; one that
+    `follows_settings` also changes with the provider's configuration. A name in `derived_from` may have dots.
     """
 
     choose: Callable[[Lookup], Any]
     text: str
     derived_from: tuple[str, ...] = ()
+    follows_settings: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +114,8 @@ class Spelled:
 
 
 @dataclass(frozen=True)
-class OpenEnum:
-    """The values of a string are known, but others are accepted; `name` is the enum in the schema."""
+class EnumName:
+    """The enum of the schema that lists the values of a string. Validation stays with the field's type, so an enum may be open."""
 
     name: str
 
@@ -97,7 +132,23 @@ class AutoNamed:
     max_length: int = 191
 
 
-Lookup = Callable[[str], Any]
+@dataclass(frozen=True)
+class DerivedFrom:
+    """An output follows from these inputs, so it is not known before `pulumi up` while one of them changes."""
+
+    inputs: tuple[str, ...]
+
+    def __init__(self, *inputs: str) -> None:
+        object.__setattr__(self, "inputs", inputs)
+
+
+class Lookup(Protocol):
+    """What a default may look at."""
+
+    session: Session
+
+    def __call__(self, name: str) -> Any:
+        """Return the canonical value of the property `name`, or None where it is absent."""
 
 
 class Inputs(BaseModel):
@@ -108,47 +159,54 @@ class Inputs(BaseModel):
     @field_validator("*", mode="wrap")
     @classmethod
     def _let_unknowns_pass(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        """Validate what is known of `value`; a list that holds an unknown is unknown as a whole, a map only at that key."""
         if value is UNKNOWN:
             return UNKNOWN
-        if not contains_unknown(value) or (isinstance(value, Mapping) and not _is_free_map(value)):
+        if not contains_unknown(value):
             return validate(value)
         if isinstance(value, Mapping):
-            known = {key: item for key, item in value.items() if item is not UNKNOWN}
-            checked = validate(known)
+            checked = validate({key: item for key, item in value.items() if item is not UNKNOWN})
+            unknown = {key: UNKNOWN for key, item in value.items() if item is UNKNOWN}
             if isinstance(checked, BaseModel):
-                return checked.model_copy(update={_attribute(type(checked), key): UNKNOWN for key in value if key not in known})
-            return {**checked, **{key: UNKNOWN for key in value if key not in known}} if isinstance(checked, Mapping) else UNKNOWN
+                names = {info.alias: attribute for attribute, info in type(checked).model_fields.items()}
+                return checked.model_copy(update={names[key]: UNKNOWN for key in unknown if key in names})
+            return {**checked, **unknown}
         known_items = [item for item in value if not contains_unknown(item)]
         if known_items:
             validate(known_items)
         return UNKNOWN
 
 
-def _is_free_map(value: Mapping[str, Any]) -> bool:
-    return any(item is UNKNOWN for item in value.values())
+class Outputs(BaseModel):
+    """The base of models of what a resource has beyond its inputs. Only declares: fields carry `At`, `Secret` and `DerivedFrom`."""
 
-
-def _attribute(model: type[BaseModel], alias: str) -> str:
-    for name, info in model.model_fields.items():
-        if info.alias == alias:
-            return name
-    return alias
+    model_config = ConfigDict(alias_generator=to_camel, use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known of one field: its path from the resource's inputs, its markers and its pydantic description."""
+    """All that is known of one field: its path from the resource's properties, its markers and its pydantic description."""
 
     path: Path
     attribute: str
     info: FieldInfo
-    effect: Effect
+    effect: Effect | None = None
     nested: type[Inputs] | None = None
 
     @property
     def name(self) -> str:
         """The property's name as users write it."""
         return str(self.path[-1])
+
+    @property
+    def at(self) -> At:
+        """Where the field sits in the API."""
+        return self.marker(At) or At(self.name)
+
+    @property
+    def is_sent(self) -> bool:
+        """Is it part of API bodies? A nested object is not, its fields are."""
+        return self.nested is None and not isinstance(self.effect, StateOnly)
 
     def marker(self, kind: type[_M]) -> _M | None:
         """The field's marker of one kind, if it has one."""
@@ -168,9 +226,9 @@ def nested_model(annotation: Any) -> type[Inputs] | None:
 
 
 @lru_cache(maxsize=None)
-def facts(model: type[Inputs], within: Path = ()) -> tuple[Facts, ...]:
-    """List the facts of every field of `model`, outer before inner."""
-    return tuple(_facts(model, within))
+def facts(model: type[Inputs]) -> tuple[Facts, ...]:
+    """List the facts of every field of `model`, outer before inner. Raises TypeError for a field without an effect."""
+    return tuple(_facts(model, ()))
 
 
 def _facts(model: type[Inputs], within: Path) -> Iterator[Facts]:
@@ -185,32 +243,71 @@ def _facts(model: type[Inputs], within: Path) -> Iterator[Facts]:
             yield from _facts(inner, path)
 
 
+@lru_cache(maxsize=None)
+def output_facts(model: type[Outputs]) -> tuple[Facts, ...]:
+    """List the facts of every field of an output model."""
+    return tuple(Facts((info.alias or attribute,), attribute, info) for attribute, info in model.model_fields.items())
+
+
+@lru_cache(maxsize=None)
+def facts_by_path(model: type[Inputs]) -> Mapping[Path, Facts]:
+    """The facts of `model` by path."""
+    return {item.path: item for item in facts(model)}
+
+
 def facts_at(model: type[Inputs], path: Path) -> Facts:
     """The facts of the innermost declared field on `path` (a key of a free map counts as its map)."""
-    declared = {item.path: item for item in facts(model)}
+    declared = facts_by_path(model)
     for length in range(len(path), 0, -1):
         if path[:length] in declared:
             return declared[path[:length]]
     raise KeyError(path)
 
 
-class Canonical:
-    """The canonical form of inputs as a map from property path to leaf, which is what plans compare.
-
-    Lists are leaves; maps are opened, and an empty one leaves nothing. `None` is absence.
-    """
-
-    EMPTY: ClassVar[dict[Path, Any]] = {}
-
-    @staticmethod
-    def of(model: Inputs) -> dict[Path, Any]:
-        """Flatten a validated model."""
-        return dict(_flatten(model.model_dump(by_alias=True, exclude_none=True), ()))
+Leaves = Mapping[Path, Any]
+"""Canonical inputs as a map from property path to value, which is what plans compare. Lists are leaves, maps are opened, and an empty
+one leaves nothing. None is absence."""
 
 
-def _flatten(value: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
+def leaves_of(model: Inputs) -> dict[Path, Any]:
+    """Flatten a validated model."""
+    return dict(_leaves(model, ()))
+
+
+def _leaves(model: Inputs, path: Path) -> Iterator[tuple[Path, Any]]:
+    for attribute, info in type(model).model_fields.items():  # not model_dump: it warns of UNKNOWN
+        value = getattr(model, attribute)
+        here = (*path, info.alias or attribute)
+        if isinstance(value, Inputs):
+            yield from _leaves(value, here)
+        else:
+            yield from open_leaf(here, value).items()
+
+
+def open_leaf(path: Path, value: Any) -> dict[Path, Any]:
+    """Open one canonical value that may be a map."""
+    return dict(_flatten({path[-1]: value}, path[:-1]))
+
+
+def _flatten(value: Mapping[Any, Any], path: Path) -> Iterator[tuple[Path, Any]]:
     for key, item in value.items():
         if isinstance(item, Mapping):
             yield from _flatten(item, (*path, key))
         elif item is not None:
             yield (*path, key), item
+
+
+def nest(flat: Leaves) -> dict[str, Any]:
+    """Build property values from leaves: the reverse of `leaves_of`."""
+    nested: dict[Any, Any] = {}
+    for path, value in flat.items():
+        here = nested
+        for part in path[:-1]:
+            here = here.setdefault(part, {})
+        here[path[-1]] = value
+    return nested
+
+
+def below(flat: Leaves, path: Path) -> dict[Path, Any]:
+    """The leaves at `path` and below it."""
+    return {leaf: value for leaf, value in flat.items() if leaf[: len(path)] == path}

@@ -10,16 +10,23 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from .failures import Failure
-from .model import Inputs, facts
+from .model import Inputs, facts, leaves_of
 from .values import Path
 
 Shown = Callable[[Path, Any], str]
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The known words most like `word`, best first."""
-    by_folded = {name.casefold().replace("_", "-"): name for name in known}
-    return [by_folded[hit] for hit in difflib.get_close_matches(word.casefold().replace("_", "-"), by_folded, n=count, cutoff=0.4)]
+    """The known words most like `word`, best first; those that hold it whole come before those that only resemble it."""
+    by_folded = {_folded(name): name for name in known}
+    wanted = _folded(word)
+    holding = [folded for folded in by_folded if wanted in folded] if len(wanted) > 2 else []
+    alike = difflib.get_close_matches(wanted, by_folded, n=count, cutoff=0.4)
+    return [by_folded[hit] for hit in dict.fromkeys([*holding, *alike])][:count]
+
+
+def _folded(word: str) -> str:
+    return word.casefold().replace("_", "-").replace(" ", "-")
 
 
 def did_you_mean(word: str, known: Iterable[str], count: int = 3) -> str:
@@ -45,6 +52,20 @@ def validate(model: type[Inputs], values: Mapping[str, Any], shown: Shown) -> tu
         return model.model_validate(dict(values)), []
     except ValidationError as error:
         return None, list(_failures(model, error.errors(), shown))
+
+
+def tolerant(model: type[Inputs], values: Mapping[str, Any]) -> dict[Path, Any]:
+    """Return the canonical leaves of `values`, which may be another version's: what does not validate stands for itself."""
+    values = dict(values)
+    foreign: dict[Path, Any] = {}
+    while True:
+        try:
+            return {**leaves_of(model.model_validate(values)), **foreign}
+        except ValidationError as error:
+            for name in {str(item["loc"][0]) if item["loc"] else "" for item in error.errors()}:
+                if name not in values:
+                    return foreign
+                foreign[(name,)] = values.pop(name)
 
 
 def _failures(model: type[Inputs], errors: Iterable[ErrorDetails], shown: Shown) -> Iterator[Failure]:

@@ -78,3 +78,44 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from leaves(item, (*path, index))
     else:
         yield path, value
+
+
+def get_in(value: Any, path: Path) -> Any:
+    """Return what stands at `path`, UNKNOWN where an ancestor is, or None where there is nothing."""
+    for part in path:
+        if value is UNKNOWN:
+            return UNKNOWN
+        if isinstance(part, str) and isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(part, int) and isinstance(value, list | tuple) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return value
+
+
+def resolvable(path: Path, *values: Any) -> Path:
+    """Cut `path` to the longest beginning, at least one part, that stands in one of `values`."""
+    for length in range(len(path), 1, -1):
+        if any(get_in(value, path[:length]) is not None for value in values):
+            return path[:length]
+    return path[:1]
+
+
+_PATH_PART = re.compile(r"""\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]|\.?([^.\[\]]+)""")
+
+
+def parse_pattern(pattern: str) -> Path:
+    """Read a property path as `ignoreChanges` has it (`env["A.B"]`, `list[0].x`, `a.*`); `*` stands for any one part."""
+    parts: list[str | int] = []
+    for quoted, bracketed, plain in _PATH_PART.findall(pattern):
+        if bracketed and bracketed != "*":
+            parts.append(int(bracketed))
+        else:
+            parts.append(bracketed or plain or re.sub(r"\\(.)", r"\1", quoted))
+    return tuple(parts)
+
+
+def is_at_or_below(path: Path, pattern: Path) -> bool:
+    """Say whether `path` is what `pattern` names, or lies within it."""
+    return len(pattern) <= len(path) and all(want in ("*", part) for want, part in zip(pattern, path, strict=False))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from .version import plugin_version
+from ..core.version import plugin_version
 
 PROGRAM: Final = "pulumi-resource-runpod-serverless"
 

@@ -22,7 +22,7 @@ from . import configuration as config
 from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
 from .redaction import Redactor, secret_texts
 from .status import NotOffered, Status, Stopping, Unsupported, init_failed_details, pack_status, shorten, translate
-from .version import DISTRIBUTION
+from ..core.version import DISTRIBUTION
 from .voice import Engine, EngineVoice
 from .wire import decode, encode, is_secret_within, trace
 

@@ -22,7 +22,7 @@ from ..core.failures import (
 )
 from .configuration import MISSING_KEY_HELP, MISSING_KEY_NAME, MissingKey
 from .proto import AnyMessage, provider_pb2
-from .version import DISTRIBUTION
+from ..core.version import DISTRIBUTION
 from .wire import Malformed
 
 DETAILS_KEY: Final = "grpc-status-details-bin"

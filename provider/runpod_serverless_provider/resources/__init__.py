@@ -1,0 +1,6 @@
+"""The resources. A further one is a module here and a line in `RESOURCES`; nothing else lists them."""
+
+from .endpoint import Endpoint
+from .network_volume import NetworkVolume
+
+RESOURCES = (Endpoint(), NetworkVolume())

@@ -1,0 +1,116 @@
+"""Check: complete the inputs of one resource with defaults and a name, and find everything that is wrong with them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final
+
+from .failures import Failure
+from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, below, facts, leaves_of, nest, open_leaf
+from .naming import choose_name
+from .plan import compare
+from .resource import Resource
+from .session import Session
+from .validation import shown_unless, tolerant, validate
+from .values import UNKNOWN, Path, contains_unknown, get_in, render_path, resolvable
+from .verbs import Check, Checked
+
+DEFAULTS_KEY: Final = "__defaults"
+"""The stored input that lists the paths of defaulted inputs. The engine hides names that begin so."""
+
+
+def strategy_of(planned: Leaves) -> Strategy:
+    """Read the update strategy from canonical inputs."""
+    return "inPlace" if planned.get(("updateStrategy",)) == "inPlace" else "replace"
+
+
+def without_internals(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the engine or this provider stores beside properties."""
+    return {name: value for name, value in properties.items() if not name.startswith("__")}
+
+
+def known_properties(model: type[Inputs], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of inputs or outputs that are properties of `model`."""
+    return {name: properties[name] for info in model.model_fields.values() if (name := info.alias or "") in properties}
+
+
+class _Draft:
+    """Inputs under completion; a `Lookup` for defaults."""
+
+    def __init__(self, model: type[Inputs], values: dict[str, Any], session: Session) -> None:
+        self.session = session
+        self.values = values
+        self._model = model
+        self._canonical: dict[str, Any] = {}
+
+    def __call__(self, name: str) -> Any:
+        if self.values.get(name) is None:
+            return None
+        if name not in self._canonical:
+            leaves = leaves_of(self._model.model_validate({name: self.values[name]}))
+            self._canonical[name] = UNKNOWN if leaves.get((name,)) is UNKNOWN else nest(leaves).get(name)
+        return self._canonical[name]
+
+    def canonical(self, path: Path) -> Any:
+        """Return the canonical value at `path`."""
+        return get_in(self(str(path[0])), path[1:])
+
+    def fill(self, path: Path, value: Any) -> None:
+        """Set one property, which may be nested once."""
+        self._canonical.pop(str(path[0]), None)
+        if len(path) == 1:
+            self.values[str(path[0])] = value
+        else:
+            outer = self.values.get(str(path[0])) or {}
+            self.values[str(path[0])] = {**outer, path[1]: value}
+
+
+def check(resource: Resource, session: Session, request: Check) -> Checked:
+    """Answer `Check`. Failing properties count as unknown for the other rules, so that all failures are found at once."""
+    model, news = resource.inputs, without_internals(request.news)
+    shown = shown_unless(request.secrets | resource.secrets(frozenset()))
+    _, failures = validate(model, news, shown)
+    failures = [Failure(resolvable(failure.path, news), failure.reason) for failure in failures]
+    names = {info.alias for info in model.model_fields.values()}
+    broken = {failure.path[0] for failure in failures}
+    draft = _Draft(model, {name: UNKNOWN if name in broken else copy.copy(news[name]) for name in news if name in names}, session)
+
+    prior = tolerant(model, known_properties(model, request.olds))
+    defaulted = []
+    for item in facts(model):
+        if get_in(draft.values, item.path) is not None:
+            continue
+        value = _default(item, draft, request, prior)
+        if isinstance(value, Failure):
+            failures.append(value)
+        elif value is not None:
+            draft.fill(item.path, value)
+            defaulted.append(render_path(item.path))
+
+    planned = tolerant(model, draft.values)
+    found = list(resource.rules(planned, frozenset(defaulted), session))
+    if request.olds:
+        steps = compare(model, prior, planned, {}, strategy_of(planned))
+        found += resource.transitions(prior, planned, steps)
+    failures += [Failure(resolvable(failure.path, draft.values), failure.reason) for failure in found]
+    if failures:
+        return Checked(dict(request.news), tuple(dict.fromkeys(failures)))
+    inputs = {name: value for name, value in draft.values.items() if value is not None}
+    return Checked({**inputs, DEFAULTS_KEY: sorted(defaulted)})
+
+
+def _default(item: Facts, draft: _Draft, request: Check, prior: Leaves) -> Any:
+    named, default = item.marker(AutoNamed), item.marker(Default)
+    kept = get_in(request.olds, item.path)
+    was_defaulted = kept is not None and render_path(item.path) in (request.olds.get(DEFAULTS_KEY) or ())
+    if named is not None:
+        return kept or choose_name(request, str(item.path[0]), named.max_length)
+    if default is None:
+        return None
+    sources = {path: draft.canonical(path) for path in (tuple(name.split(".")) for name in default.derived_from)}
+    if was_defaulted and all(open_leaf(path, value) == below(prior, path) for path, value in sources.items()):
+        return default.choose(draft) if default.follows_settings else kept
+    if draft.values.get(str(item.path[0])) is UNKNOWN:  # a nested default of an object that is not known
+        return None
+    return UNKNOWN if contains_unknown(sources) else default.choose(draft)

@@ -1,0 +1,105 @@
+"""Compare prior and planned inputs, and decide what each change does. The only place where a marker and the strategy meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .model import Facts, Inputs, Leaves, Recreates, StateOnly, Strategy, facts_at
+from .values import UNKNOWN, Path, get_in, is_at_or_below, parse_pattern, resolvable
+from .verbs import Change, Kind
+
+_REPLACING: Final = {Kind.ADD: Kind.ADD_REPLACE, Kind.DELETE: Kind.DELETE_REPLACE, Kind.UPDATE: Kind.UPDATE_REPLACE}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of a canonical leaf. `is_drift` says that the inputs agree and only the observed value differs."""
+
+    path: Path
+    facts: Facts
+    old: Any
+    new: Any
+    replaces: bool
+    is_drift: bool = False
+
+    @property
+    def is_state_only(self) -> bool:
+        """Does the API not know of it?"""
+        return isinstance(self.facts.effect, StateOnly)
+
+    @property
+    def kind(self) -> Kind:
+        """What happens at the path, replacement aside."""
+        if self.old is None:
+            return Kind.ADD
+        return Kind.DELETE if self.new is None else Kind.UPDATE
+
+
+def compare(
+    model: type[Inputs],
+    prior: Leaves,
+    planned: Leaves,
+    observed: Leaves,
+    strategy: Strategy,
+    ignored: Iterable[str] = (),
+) -> list[Step]:
+    """List what `planned` changes, against the prior inputs and, where these agree, against what was last observed.
+
+    Only properties that `observed` has count as observed, and only leaves that the inputs have: what the program never set is the
+    server's.
+    """
+    patterns = [parse_pattern(pattern) for pattern in ignored]
+    seen = {path[0] for path in observed}
+    steps = []
+    for path, old, new in _pairs(prior, planned):
+        if any(is_at_or_below(path, pattern) for pattern in patterns):
+            continue
+        found = observed.get(path)
+        facts = facts_at(model, path)
+        if old != new or new is UNKNOWN:
+            steps.append(Step(path, facts, old, new, does_replace(facts, old, new, path, strategy)))
+        elif path[0] in seen and found != new and not isinstance(facts.effect, StateOnly):
+            steps.append(Step(path, facts, found, new, does_replace(facts, found, new, path, strategy), is_drift=True))
+    return steps
+
+
+def _pairs(prior: Leaves, planned: Leaves) -> Iterator[tuple[Path, Any, Any]]:
+    """Pair the leaves; an unknown object takes the place of all that was below it."""
+    unknown = [path for path, value in planned.items() if value is UNKNOWN]
+    hidden = {path for path in prior for above in unknown if path != above and path[: len(above)] == above}
+    for path in dict.fromkeys([*planned, *prior]):
+        if path in hidden:
+            continue
+        old = prior.get(path)
+        if old is None and planned.get(path) is UNKNOWN and any(other[: len(path)] == path for other in hidden):
+            old = {other: prior[other] for other in hidden if other[: len(path)] == path}
+        yield path, old, planned.get(path)
+
+
+def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strategy) -> bool:
+    """Say whether a change needs a new resource."""
+    effect = facts.effect
+    if not isinstance(effect, Recreates):
+        return False
+    is_presence = path == facts.path and (old is None or new is None)
+    return strategy == "replace" or not effect.is_patchable or (effect.is_presence_fixed and is_presence)
+
+
+def changes(
+    steps: Iterable[Step], old_inputs: Mapping[str, Any], outputs: Mapping[str, Any], news: Mapping[str, Any]
+) -> tuple[Change, ...]:
+    """Put steps on paths that the user's own form has; steps that share one are one change, a replacing one if any is."""
+    found: dict[Path, Change] = {}
+    for step in steps:
+        prior = outputs if step.is_drift else old_inputs
+        sources = {Kind.ADD: (news,), Kind.DELETE: (prior,)}.get(step.kind, ())
+        shown = resolvable(step.path, *sources) if sources else min(resolvable(step.path, prior), resolvable(step.path, news), key=len)
+        has_old, has_new = get_in(prior, shown) is not None, get_in(news, shown) is not None
+        kind = Kind.UPDATE if has_old and has_new else Kind.DELETE if has_old else Kind.ADD
+        known = found.get(shown)
+        if step.replaces or (known is not None and known.kind in _REPLACING.values()):
+            kind = _REPLACING[kind]
+        found[shown] = Change(shown, kind, in_inputs=not step.is_drift if known is None else known.in_inputs)
+    return tuple(found.values())

@@ -1,0 +1,217 @@
+"""Answers the verbs for every resource. Knows no resource by name: what differs between them is on their models and in their hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .checking import DEFAULTS_KEY, check, known_properties, strategy_of
+from .failures import ApiProblem, CreatedButFailed, OutcomeUnknown, ProviderFailure
+from .model import Leaves, nest, output_facts
+from .plan import Step, changes, compare
+from .ports import Api, Voice
+from .resource import Resource, Task
+from .session import Session
+from .validation import tolerant
+from .values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, parse_pattern
+from .verbs import Check, Checked, Create, Created, Delete, Diff, Difference, Observed, Read, Settings, Update, Updated
+
+
+class Provider:
+    """The core of one configured provider. Raises KeyError for a type that it does not have, else only ProviderFailure."""
+
+    def __init__(self, resources: Iterable[Resource], api: Api, settings: Settings) -> None:
+        self._resources = {resource.token: resource for resource in resources}
+        self._session = Session(api, settings)
+        self._replaced: dict[str, Mapping[str, Any]] = {}
+
+    def secret_paths(self, token: str) -> frozenset[Path]:
+        """Return the properties that are secret whatever the program says."""
+        return self._resources[token].secrets(frozenset())
+
+    async def check(self, request: Check) -> Checked:
+        """Validate inputs, choose defaults and a name, and refuse transitions that can only fail. Sends no request."""
+        return check(self._resources[request.token], self._session, request)
+
+    async def diff(self, request: Diff) -> Difference:
+        """Plan. Sends a request only to say what a replacement costs."""
+        resource = self._resources[request.token]
+        resource.noted(request.id, request.outputs, self._session)
+        planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
+        is_replaced = any(step.replaces for step in steps)
+        if is_replaced:
+            self._replaced[request.urn] = request.outputs
+            task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), preview=True)
+            await resource.forewarn(request.id, task)
+        for step in steps:
+            if step.new is UNKNOWN and step.facts.nested is not None and not step.replaces:
+                await request.voice.warn(
+                    f"{step.facts.name} is known only during `pulumi up`; what it then holds may replace the {resource.noun}"
+                )
+        return Difference(
+            changes(steps, request.old_inputs, request.outputs, request.news),
+            stables=() if is_replaced else tuple(name for name in resource.stables if name in request.outputs),
+        )
+
+    async def create(self, request: Create) -> Created:
+        """Create, or predict in a preview: 1 POST, after what the resource has to look up."""
+        resource = self._resources[request.token]
+        planned = _leaves(resource, request.inputs)
+        task = Task(self._session, request.voice, planned, {}, None, request.preview)
+        resolved = await resource.resolve(task)
+        secrets = resource.secrets(request.secrets)
+        adopted = None if contains_unknown(planned) else await resource.adopt(task)
+        if request.preview:
+            return Created("", resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None), secrets)
+        if adopted is not None:
+            return Created(*await self._adopt(resource, task, adopted), secrets)
+        try:
+            found = await self._session.api.request("POST", resource.path, body=resource.body(planned, resolved), voice=request.voice)
+        except ApiProblem as problem:
+            advice = resource.advice(problem, task, self._replaced.get(request.urn))
+            raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
+        identifier = str(found.get("id") or "") if isinstance(found, Mapping) else ""
+        if not identifier:
+            raise OutcomeUnknown("POST", resource.path, "the answer names no id")
+        try:
+            outputs = self._outputs(resource, found, planned, resolved)
+        except Exception as problem:  # noqa: BLE001 - whatever goes wrong from here on, the id must reach the state
+            reason = f"the answer to its creation could not be read ({type(problem).__name__}); `pulumi refresh` reads it again"
+            raise CreatedButFailed(identifier, nest(planned), (reason,), secrets=secrets) from problem
+        resource.noted(identifier, outputs, self._session)
+        return Created(identifier, outputs, secrets)
+
+    async def _adopt(self, resource: Resource, task: Task, adopted: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Take over an object that exists and bring it to what is planned."""
+        identifier = str(adopted["id"])
+        outputs = self._outputs(resource, adopted, task.planned, adopted)
+        steps = compare(resource.inputs, task.planned, task.planned, _leaves(resource, outputs), strategy_of(task.planned))
+        outputs = await self._patch(resource, identifier, task.voice, task.planned, outputs, steps)
+        resource.noted(identifier, outputs, self._session)
+        return identifier, outputs
+
+    async def update(self, request: Update) -> Updated:
+        """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
+        resource = self._resources[request.token]
+        planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
+        secrets = resource.secrets(request.secrets)
+        if request.preview:
+            task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), preview=True)
+            return Updated(resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps), secrets)
+        outputs = await self._patch(resource, request.id, request.voice, planned, request.outputs, steps)
+        resource.noted(request.id, outputs, self._session)
+        return Updated(outputs, secrets)
+
+    async def _patch(
+        self, resource: Resource, id: str, voice: Voice, planned: Leaves, outputs: Mapping[str, Any], steps: list[Step]
+    ) -> dict[str, Any]:
+        task = Task(self._session, voice, planned, outputs, tuple(steps))
+        computed = {**_computed(resource, outputs), **await resource.resolve(task)}
+        body = resource.patch(task, computed)
+        if not body:
+            return {**{name: outputs[name] for name in resource.always_shown if name in outputs}, **nest(planned), **computed}
+        try:
+            found = await self._session.api.request("PATCH", f"{resource.path}/{id}", body=body, voice=voice)
+        except ApiProblem as problem:
+            raise problem.explained(f"updating the {resource.noun} {id!r}", resource.advice(problem, task, None)) from None
+        return self._outputs(resource, found, planned, computed)
+
+    async def read(self, request: Read) -> Observed | None:
+        """Observe one resource with 1 GET; None when it is gone. Without inputs, also work out how a program would state it."""
+        resource = self._resources[request.token]
+        try:
+            found = await self._session.api.request("GET", f"{resource.path}/{request.id}", voice=request.voice)
+        except ApiProblem as problem:
+            if problem.status == 404:
+                return None
+            raise problem.explained(f"reading the {resource.noun} {request.id!r}") from None
+        managed = _leaves(resource, request.inputs) if request.inputs else None
+        prior = _computed(resource, request.outputs)
+        await resource.before_reading(found, managed, prior, self._session, request.voice)
+        observed = resource.observe(found, managed, prior, self._session)
+        outputs = {**_shown(resource, found), **nest(observed), **prior, **resource.computed(found, managed or {}, prior)}
+        resource.noted(request.id, outputs, self._session)
+        inputs = (
+            self._least(resource, request.token, resource.stated(observed, found))
+            if managed is None
+            else _overlaid(request.inputs, managed, observed)
+        )
+        unstated = resource.secret_observed(path for path in observed if managed is None or path not in managed)
+        return Observed(request.id, inputs, outputs, resource.secrets(request.secrets | unstated))
+
+    def _least(self, resource: Resource, token: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out of `stated` what the defaults bring by themselves."""
+
+        def completed(inputs: Mapping[str, Any]) -> Leaves:
+            return _leaves(resource, check(resource, self._session, Check(token, "imported", {}, inputs)).inputs)
+
+        whole, least = completed(stated), dict(stated)
+        for name in stated:
+            shorter = {key: value for key, value in least.items() if key != name}
+            if completed(shorter) == whole:
+                least = shorter
+        return least
+
+    async def delete(self, request: Delete) -> None:
+        """Delete with 1 DELETE; what is gone already counts as deleted."""
+        resource = self._resources[request.token]
+        if resource.keeps(request.outputs, _leaves(resource, request.old_inputs)):
+            return
+        await resource.before_delete(request.id, self._session, request.voice)
+        try:
+            await self._session.api.request("DELETE", f"{resource.path}/{request.id}", voice=request.voice)
+        except ApiProblem as problem:
+            if problem.status != 404:
+                raise problem.explained(f"deleting the {resource.noun} {request.id!r}") from None
+
+    def _outputs(
+        self, resource: Resource, found: Mapping[str, Any], planned: Leaves, prior: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        computed = {**_computed(resource, prior), **resource.computed(found, planned, prior)}
+        return {**_shown(resource, found), **nest(resource.observe(found, planned, computed, self._session)), **computed}
+
+
+def _leaves(resource: Resource, properties: Mapping[str, Any]) -> dict[Path, Any]:
+    return tolerant(resource.inputs, known_properties(resource.inputs, properties))
+
+
+def _steps(
+    resource: Resource,
+    old_inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    news: Mapping[str, Any],
+    ignored: Iterable[str],
+) -> tuple[Leaves, list[Step]]:
+    prior, planned, observed = (_leaves(resource, properties) for properties in (old_inputs, news, outputs))
+    return planned, compare(resource.inputs, prior, planned, observed, strategy_of(planned), ignored)
+
+
+def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs beyond the inputs."""
+    return {item.name: outputs[item.name] for item in output_facts(resource.outputs) if item.name in outputs}
+
+
+def _shown(resource: Resource, found: Mapping[str, Any]) -> dict[str, Any]:
+    at = {item.name: item.at for item in resource.facts if len(item.path) == 1}
+    return {name: value for name in resource.always_shown if (value := get_in(found, at[name].path)) is not None}
+
+
+def _overlaid(inputs: Mapping[str, Any], managed: Leaves, observed: Leaves) -> dict[str, Any]:
+    """Put what was observed into inputs of the user's own form; a property that did not drift keeps that form.
+
+    A drifted property no longer counts as defaulted: the next Check would take the drifted value for the default.
+    """
+    drift = [path for path in {*managed, *observed} if managed.get(path) != observed.get(path)]
+    drifted = {str(path[0]) for path in drift}
+    live = nest(observed)
+    overlaid = {name: live.get(name) if name in drifted else value for name, value in inputs.items()}
+    overlaid.update({name: live[name] for name in drifted - set(inputs) if name in live})
+    if DEFAULTS_KEY in inputs:
+        overlaid[DEFAULTS_KEY] = [
+            text for text in inputs[DEFAULTS_KEY] if not any(is_at_or_below(path, parse_pattern(text)) for path in drift)
+        ]
+    return {name: value for name, value in overlaid.items() if value is not None}
+
+
+def _name(planned: Leaves) -> str:
+    return repr(planned.get(("name",), ""))

@@ -1,0 +1,224 @@
+"""What a resource is: its models and its place in the API, and the hooks for what markers cannot say. All else is derived from these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from .failures import ApiProblem, Failure
+from .model import At, DerivedFrom, Facts, Inputs, Leaves, Outputs, Secret, StateOnly, below, facts, facts_at, nest, open_leaf, output_facts
+from .plan import Step
+from .ports import Voice
+from .session import Session
+from .values import UNKNOWN, Path, contains_unknown, get_in
+
+PACKAGE: Final = "runpod-serverless"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a hook works for: the planned inputs, the session, and a voice to the user.
+
+    `steps` is None for a create; `outputs` are the prior ones, empty for a create.
+    """
+
+    session: Session
+    voice: Voice
+    planned: Leaves
+    outputs: Mapping[str, Any]
+    steps: tuple[Step, ...] | None = None
+    preview: bool = False
+
+    def touches(self, *names: str) -> bool:
+        """Is this a create, or a change of one of these properties?"""
+        return self.steps is None or any(step.path[0] in names for step in self.steps)
+
+
+class Resource:
+    """One kind of resource. Subclasses declare the models and override only what markers cannot say. Holds no state."""
+
+    name: ClassVar[str]
+    """As in the token and the SDK: `Endpoint`."""
+    noun: ClassVar[str]
+    """As in messages: `endpoint`."""
+    path: ClassVar[str]
+    """Where the API has it: `/serverless`."""
+    list_key: ClassVar[str]
+    """The member of a list answer that holds the items."""
+    inputs: ClassVar[type[Inputs]]
+    outputs: ClassVar[type[Outputs]]
+    stables: ClassVar[tuple[str, ...]] = ()
+    """Outputs that no update changes."""
+    always_shown: ClassVar[tuple[str, ...]] = ()
+    """Properties that are outputs even where no input sets them."""
+
+    @property
+    def facts(self) -> tuple[Facts, ...]:
+        """The facts of all input fields."""
+        return facts(self.inputs)
+
+    @property
+    def token(self) -> str:
+        """The type token."""
+        return f"{PACKAGE}:index:{self.name}"
+
+    # -- what a program may write
+
+    def rules(self, planned: Leaves, defaulted: frozenset[str], session: Session) -> Iterable[Failure]:
+        """Yield what is wrong across fields. Leaves may be UNKNOWN, and a rule that touches one says nothing.
+
+        `defaulted` are the paths that the program left out and a default fills.
+        """
+        return ()
+
+    def transitions(self, prior: Leaves, planned: Leaves, steps: Iterable[Step]) -> Iterable[Failure]:
+        """Yield what is wrong with going from `prior` to `planned`."""
+        return ()
+
+    # -- what happens before a request
+
+    async def resolve(self, task: Task) -> dict[str, Any]:
+        """Work out outputs that are sent (a selection of pools, for one), and look up what only the API knows.
+
+        Runs in previews too. Raises CheckFailed; sends no request that changes anything.
+        """
+        return {}
+
+    async def adopt(self, task: Task) -> Mapping[str, Any] | None:
+        """Return the API's object that a create takes over, None to create one."""
+        return None
+
+    async def forewarn(self, id: str, task: Task) -> None:
+        """Tell what replacing `id` costs."""
+
+    def keeps(self, outputs: Mapping[str, Any], prior: Leaves) -> bool:
+        """Say whether a delete leaves the remote object alone. Raises Refused where it must not happen at all."""
+        return False
+
+    async def before_delete(self, id: str, session: Session, voice: Voice) -> None:
+        """Say what the user should know of a delete."""
+
+    def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
+        """Learn from a resource of this kind that passes by; called with inputs or outputs."""
+
+    def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
+        """Say what to do about a refusal; `replaced` are the outputs of the resource that this create replaces."""
+        return ""
+
+    # -- bodies and answers
+
+    async def before_reading(
+        self, found: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any], session: Session, voice: Voice
+    ) -> None:
+        """Look up what `observe` needs to know; nothing in the common case, so that a refresh is 1 GET."""
+
+    def body(self, planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the whole body of a create. Nested objects come first, so that top-level properties win; maps are merged."""
+        body: dict[str, Any] = {}
+        sent = [(item, _value_at(planned, item.path)) for item in self.facts if item.is_sent and item.at.is_written]
+        sent += [(item, outputs.get(item.name)) for item in output_facts(self.outputs) if item.marker(At) and item.name in outputs]
+        for item, value in sorted(sent, key=lambda pair: -len(pair[0].path)):
+            if value is not None:
+                _put(body, item.at.path, item.at.write(value) if item.at.write else value)
+        return body
+
+    def patch(self, task: Task, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the body of an update: the top-level keys that `steps` touch, each whole; a key that is gone takes its clearing value."""
+        whole = self.body(task.planned, outputs)
+        patch: dict[str, Any] = {}
+        for step in task.steps or ():
+            if step.is_state_only:
+                continue
+            at = step.facts.at
+            if len(at.path) > 1 and step.new is None and at.is_clearable and get_in(whole, at.path) is None:
+                _put(whole, at.path, at.clear)
+            key = at.path[0]
+            if key in whole:
+                patch[key] = whole[key]
+            elif at.is_clearable:
+                patch[key] = at.clear
+        return patch
+
+    def observe(
+        self, found: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any], session: Session
+    ) -> dict[Path, Any]:
+        """Translate the API's object to canonical leaves: those that `managed` has, or all where it is None.
+
+        `outputs` are the prior or resolved ones, by which an unchanged selection is recognised.
+        """
+        observed: dict[Path, Any] = {}
+        for item in self.facts:
+            if not item.is_sent or not item.at.is_read:
+                continue
+            value = get_in(found, item.at.path)
+            if value is not None and item.at.read:
+                value = item.at.read(value)
+            for path, leaf in open_leaf(item.path, value).items():
+                if path in managed if managed is not None else leaf not in ("", []):
+                    observed[path] = leaf
+        if managed is not None:
+            for path, value in managed.items():
+                item = facts_at(self.inputs, path)
+                if isinstance(item.effect, StateOnly) or not item.at.is_read:
+                    observed[path] = value
+        return observed
+
+    def computed(self, found: Mapping[str, Any], planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the outputs beyond the inputs from the API's object. `outputs` are the prior or resolved ones."""
+        return {
+            item.name: value
+            for item in output_facts(self.outputs)
+            if (value := get_in(found, item.at.path) if item.marker(At) else outputs.get(item.name)) is not None
+        }
+
+    def stated(self, observed: Leaves, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Write all that was observed in the form in which a program would state it."""
+        return nest(observed)
+
+    def secret_observed(self, observed: Iterable[Path]) -> frozenset[Path]:
+        """Say which observed values may be secret although nobody told so, as no input stated them."""
+        return frozenset()
+
+    # -- outputs
+
+    def predicted(
+        self, planned: Leaves, resolved: Mapping[str, Any], prior: Mapping[str, Any], steps: tuple[Step, ...] | None
+    ) -> dict[str, Any]:
+        """Predict the outputs of a create (`steps` None) or an update, UNKNOWN where only the API decides."""
+        outputs = nest(planned)
+        for name in self.always_shown:
+            outputs.setdefault(name, UNKNOWN)
+        for item in output_facts(self.outputs):
+            sources = item.marker(DerivedFrom)
+            if item.name in resolved:
+                outputs[item.name] = resolved[item.name]
+            elif steps is None or item.name not in prior:
+                outputs[item.name] = UNKNOWN
+            elif sources is not None and any(step.path[0] in sources.inputs for step in steps):
+                outputs[item.name] = UNKNOWN
+            else:
+                outputs[item.name] = prior[item.name]
+        return outputs
+
+    def secrets(self, given: frozenset[Path]) -> frozenset[Path]:
+        """Return the secret paths of outputs, from those of inputs."""
+        return given | {item.path for item in (*self.facts, *output_facts(self.outputs)) if item.marker(Secret)}
+
+
+def _value_at(planned: Leaves, path: Path) -> Any:
+    if path in planned:
+        return planned[path]
+    return nest({leaf[len(path) :]: value for leaf, value in below(planned, path).items()}) or None
+
+
+def _put(body: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for part in path[:-1]:
+        body = body.setdefault(part, {})
+    known = body.get(path[-1])
+    body[path[-1]] = {**known, **value} if isinstance(known, dict) and isinstance(value, Mapping) else value
+
+
+def is_known(*values: Any) -> bool:
+    """Is nothing of this unknown?"""
+    return not any(contains_unknown(value) for value in values)

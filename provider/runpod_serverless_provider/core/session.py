@@ -1,0 +1,26 @@
+"""What the verbs of one configured provider share: the API, the settings, and what was learned in this process."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from .ports import Api
+from .verbs import Settings
+
+_Part = TypeVar("_Part")
+
+
+class Session:
+    """One configured provider. Parts that resources need (the catalog, known volumes) are made on first use and then shared."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self.api = api
+        self.settings = settings
+        self._parts: dict[type[Any], Any] = {}
+
+    def part(self, kind: type[_Part]) -> _Part:
+        """Return this session's `kind`, made with the session as its only argument."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self)  # type: ignore[call-arg]
+        part: _Part = self._parts[kind]
+        return part

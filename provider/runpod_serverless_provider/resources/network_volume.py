@@ -1,0 +1,158 @@
+"""Network volumes: storage in one data center, which outlives endpoints and is hard to replace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from ..core.failures import ApiProblem, ApiUnreachable, CheckFailed, Failure, Refused
+from ..core.model import At, AutoNamed, Default, EnumName, Inputs, Leaves, Outputs, Recreates, Spelled, StateOnly, Updates
+from ..core.plan import Step
+from ..core.resource import Resource, Task
+from ..core.session import Session
+from ..core.validation import did_you_mean
+from . import forms
+from .catalog import DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog
+from .enums import one_of, word_of
+from .known_volumes import PATH, KnownVolumes
+
+MOUNT_PATH: Final = "/runpod-volume/"
+_UNPROTECT: Final = (
+    "First set deletionProtection to false and run `pulumi up` (it changes only the state and sends no request); then make this change "
+    "in a second `pulumi up`."
+)
+
+
+class NetworkVolumeInputs(Inputs):
+    """What a program says of a network volume."""
+
+    name: Annotated[forms.Text | None, AutoNamed(), Updates()] = None
+    """Name in the Runpod console; need not be unique."""
+    size: Annotated[int | None, Updates("growing only"), Default(lambda lookup: 100, "100"), Field(ge=10, le=4096)] = None
+    """Size in GB, 10 to 4096. It can grow, never shrink."""
+    datacenter: Annotated[
+        forms.DataCenterWord | None,
+        At("dataCenter"),
+        Spelled(one_of(*word_of("DataCenter"))),
+        Recreates("a volume cannot move, so its data is lost", is_patchable=False),
+        Default(lambda lookup: DEFAULT_DATA_CENTER, "`EU-RO-1`"),
+    ] = None
+    """Data center that the volume is in. Endpoints that mount it run there."""
+    type: Annotated[
+        Literal["STANDARD", "HIGH_PERFORMANCE"] | None,
+        EnumName("VolumeType"),
+        Recreates("a volume cannot change its storage, so its data is lost", is_patchable=False),
+    ] = None
+    """Storage tier. Default: the data center's own."""
+    adopt_existing: Annotated[bool | None, StateOnly(), Default(lambda lookup: False, "`false`")] = None
+    """Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted
+    by this provider."""
+    deletion_protection: Annotated[bool | None, StateOnly(), Default(lambda lookup: True, "`true`")] = None
+    """Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own."""
+
+
+class NetworkVolumeOutputs(Outputs):
+    """What a network volume has beyond its inputs."""
+
+    adopted: Annotated[bool, StateOnly()]
+    """Was the volume taken over rather than created?"""
+    mount_path: Annotated[str, StateOnly()]
+    """Where workers find the volume: `/runpod-volume/`."""
+
+
+class NetworkVolume(Resource):
+    """Network volumes (`createNetworkVolume`, `getNetworkVolume`, `updateNetworkVolume`, `deleteNetworkVolume`)."""
+
+    name = "NetworkVolume"
+    noun = "network volume"
+    path = PATH
+    list_key = "networkVolumes"
+    inputs = NetworkVolumeInputs
+    outputs = NetworkVolumeOutputs
+    stables = ("adopted", "mountPath")
+    always_shown = ("type",)
+
+    def rules(self, planned: Leaves, defaulted: frozenset[str], session: Session) -> Iterator[Failure]:
+        """Adoption goes by name, so it needs one."""
+        if planned.get(("adoptExisting",)) is True and "name" in defaulted:
+            yield Failure(("adoptExisting",), "looks for a volume by its name; give a name")
+
+    def transitions(self, prior: Leaves, planned: Leaves, steps: Iterable[Step]) -> Iterator[Failure]:
+        """Refuse to shrink, and to replace what is protected."""
+        old, new = prior.get(("size",)), planned.get(("size",))
+        if isinstance(old, int) and isinstance(new, int) and new < old:
+            yield Failure(("size",), f"a network volume cannot shrink: it has {old} GB, and {new} GB are asked for; set size to {old} or more")
+        if prior.get(("deletionProtection",)) is not False:
+            for step in steps:
+                if step.replaces:
+                    said = "a change replaces the volume and deletes its data, which deletionProtection forbids"
+                    yield Failure(step.path, f"{said}. {_UNPROTECT}")
+
+    def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
+        """Remember where the volume is, for endpoints that mount it."""
+        session.part(KnownVolumes).note(id, properties.get("datacenter"))
+
+    async def resolve(self, task: Task) -> dict[str, Any]:
+        """Check the data center of a new volume where it is not one that this version knows."""
+        if task.steps is not None:
+            return {}
+        catalog, center = task.session.part(Catalog), task.planned.get(("datacenter",))
+        if isinstance(center, str) and await catalog.missing_data_centers([center], task.voice):
+            known = await catalog.data_centers(task.voice)
+            raise CheckFailed([Failure(("datacenter",), f"Runpod has no data center {center!r}{did_you_mean(center, known or DATA_CENTERS)}")])
+        return {"adopted": False, "mountPath": MOUNT_PATH}
+
+    async def adopt(self, task: Task) -> Mapping[str, Any] | None:
+        """Find the volume to take over. Raises CheckFailed where that is not clear, or its facts do not fit."""
+        planned = task.planned
+        if planned.get(("adoptExisting",)) is not True:
+            return None
+        name, center = planned[("name",)], planned[("datacenter",)]
+        listed = await task.session.part(KnownVolumes).listing(task.voice)
+        found = [volume for volume in listed if volume.get("name") == name and volume.get("dataCenter") == center]
+        if not found:
+            return None
+        if len(found) > 1:
+            ids = ", ".join(repr(volume["id"]) for volume in found)
+            raise CheckFailed(
+                [Failure(("adoptExisting",), f"{len(found)} volumes in {center} are named {name!r} ({ids}); `pulumi import` the one that is meant")]
+            )
+        volume = found[0]
+        live = volume["size"]
+        if live > planned[("size",)]:
+            said = f"the volume {volume['id']!r} to adopt has {live} GB and cannot shrink; set size to {live}"
+            raise CheckFailed([Failure(("size",), said)])
+        if planned.get(("type",), volume["type"]) != volume["type"]:
+            said = f"the volume {volume['id']!r} to adopt is {volume['type']}, which cannot change; set type to that, or leave it out"
+            raise CheckFailed([Failure(("type",), said)])
+        return {**volume, "adopted": True, "mountPath": MOUNT_PATH}
+
+    def computed(self, found: Mapping[str, Any], planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep whether it was adopted; an imported one was not."""
+        return {"adopted": bool(outputs.get("adopted")), "mountPath": MOUNT_PATH}
+
+    async def forewarn(self, id: str, task: Task) -> None:
+        """Say what is lost, and which endpoints use the volume."""
+        try:
+            endpoints = (await task.session.api.request("GET", "/serverless", voice=task.voice))["endpoints"]
+            users = [f"{endpoint['name']} ({endpoint['id']})" for endpoint in endpoints if id in endpoint.get("networkVolumes", ())]
+            used = f"it is mounted by {', '.join(users)}" if users else "no endpoint mounts it"
+        except (ApiProblem, ApiUnreachable):
+            used = "which endpoints mount it could not be found out"
+        await task.voice.warn(f"replacing the volume {id!r} deletes it and all of its data; {used}")
+
+    def keeps(self, outputs: Mapping[str, Any], prior: Leaves) -> bool:
+        """Leave an adopted volume alone; refuse to delete a protected one."""
+        if outputs.get("adopted"):
+            return True
+        if prior.get(("deletionProtection",)) is not False:
+            raise Refused(f"the network volume {prior.get(('name',), '')!r} is protected from deletion. {_UNPROTECT}")
+        return False
+
+    def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
+        """Point at the property that a refusal is about."""
+        if "data center" in problem.detail.lower():
+            return "Change `datacenter` or `type`; the catalog's data centers list the network volume types of each."
+        return ""
