@@ -341,7 +341,7 @@ class EndpointOutputs(Outputs):
     """Where requests go."""
     created_at: Annotated[str, At("createdAt")]
     """When the endpoint was created (RFC 3339)."""
-    inherited_env: Annotated[dict[str, str], Secret(), DerivedFrom("templateId")]
+    inherited_env: Annotated[dict[str, str] | None, Secret(), DerivedFrom("templateId")] = None
     """Environment variables that the endpoint has without the program: those that `templateId` brought, and the platform's own `PORT`
     and `PORT_HEALTH`. They are restated when `env` changes."""
 

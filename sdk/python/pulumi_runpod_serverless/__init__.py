@@ -6,10 +6,33 @@ import builtins as _builtins
 from . import _utilities
 import typing
 # Export this package's modules as members:
+from ._enums import *
+from .endpoint import *
+from .network_volume import *
 from .provider import *
+from ._inputs import *
+from . import outputs
+
+# Make subpackages available:
+if typing.TYPE_CHECKING:
+    import pulumi_runpod_serverless.config as __config
+    config = __config
+else:
+    config = _utilities.lazy_import('pulumi_runpod_serverless.config')
+
 _utilities.register(
     resource_modules="""
-[]
+[
+ {
+  "pkg": "runpod-serverless",
+  "mod": "index",
+  "fqn": "pulumi_runpod_serverless",
+  "classes": {
+   "runpod-serverless:index:Endpoint": "Endpoint",
+   "runpod-serverless:index:NetworkVolume": "NetworkVolume"
+  }
+ }
+]
 """,
     resource_packages="""
 [

@@ -13,16 +13,97 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import NotRequired, TypedDict, TypeAlias
 from . import _utilities
+from ._enums import *
 
 __all__ = ['ProviderArgs', 'Provider']
 
 @pulumi.input_type
 class ProviderArgs:
-    def __init__(__self__):
+    def __init__(__self__, *,
+                 api_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 base_url: pulumi.Input[Optional[_builtins.str]] = None,
+                 default_datacenter: pulumi.Input[Optional[Union[_builtins.str, 'DataCenter']]] = None,
+                 default_update_strategy: pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]] = None,
+                 endpoint_base_url: pulumi.Input[Optional[_builtins.str]] = None):
         """
         The set of arguments for constructing a Provider resource.
+
+        :param pulumi.Input[_builtins.str] api_key: Runpod API key (Runpod console, Settings, API Keys). A key from the environment or the file is never stored in the state. Default: `RUNPOD_API_KEY`, else `~/.runpod/config.toml`.
+        :param pulumi.Input[_builtins.str] base_url: Base URL of the Runpod REST API, with or without `/v2`. Default: `RUNPOD_API_URL`, else `https://api.runpod.io/v2`.
+        :param pulumi.Input[Union[_builtins.str, 'DataCenter']] default_datacenter: Data center of endpoints that name none and mount no volume. Default: `EU-RO-1`.
+        :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] default_update_strategy: `updateStrategy` of endpoints that name none. Default: `replace`.
+        :param pulumi.Input[_builtins.str] endpoint_base_url: Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
         """
-        pass
+        if api_key is not None:
+            pulumi.set(__self__, "api_key", api_key)
+        if base_url is not None:
+            pulumi.set(__self__, "base_url", base_url)
+        if default_datacenter is not None:
+            pulumi.set(__self__, "default_datacenter", default_datacenter)
+        if default_update_strategy is not None:
+            pulumi.set(__self__, "default_update_strategy", default_update_strategy)
+        if endpoint_base_url is not None:
+            pulumi.set(__self__, "endpoint_base_url", endpoint_base_url)
+
+    @_builtins.property
+    @pulumi.getter(name="apiKey")
+    def api_key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        Runpod API key (Runpod console, Settings, API Keys). A key from the environment or the file is never stored in the state. Default: `RUNPOD_API_KEY`, else `~/.runpod/config.toml`.
+        """
+        return pulumi.get(self, "api_key")
+
+    @api_key.setter
+    def api_key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "api_key", value)
+
+    @_builtins.property
+    @pulumi.getter(name="baseUrl")
+    def base_url(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        Base URL of the Runpod REST API, with or without `/v2`. Default: `RUNPOD_API_URL`, else `https://api.runpod.io/v2`.
+        """
+        return pulumi.get(self, "base_url")
+
+    @base_url.setter
+    def base_url(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "base_url", value)
+
+    @_builtins.property
+    @pulumi.getter(name="defaultDatacenter")
+    def default_datacenter(self) -> pulumi.Input[Optional[Union[_builtins.str, 'DataCenter']]]:
+        """
+        Data center of endpoints that name none and mount no volume. Default: `EU-RO-1`.
+        """
+        return pulumi.get(self, "default_datacenter")
+
+    @default_datacenter.setter
+    def default_datacenter(self, value: pulumi.Input[Optional[Union[_builtins.str, 'DataCenter']]]):
+        pulumi.set(self, "default_datacenter", value)
+
+    @_builtins.property
+    @pulumi.getter(name="defaultUpdateStrategy")
+    def default_update_strategy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]]:
+        """
+        `updateStrategy` of endpoints that name none. Default: `replace`.
+        """
+        return pulumi.get(self, "default_update_strategy")
+
+    @default_update_strategy.setter
+    def default_update_strategy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]]):
+        pulumi.set(self, "default_update_strategy", value)
+
+    @_builtins.property
+    @pulumi.getter(name="endpointBaseUrl")
+    def endpoint_base_url(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
+        """
+        return pulumi.get(self, "endpoint_base_url")
+
+    @endpoint_base_url.setter
+    def endpoint_base_url(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "endpoint_base_url", value)
 
 
 @pulumi.type_token("pulumi:providers:runpod-serverless")
@@ -31,12 +112,22 @@ class Provider(pulumi.ProviderResource):
     def __init__(__self__,
                  resource_name: str,
                  opts: Optional[pulumi.ResourceOptions] = None,
+                 api_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 base_url: pulumi.Input[Optional[_builtins.str]] = None,
+                 default_datacenter: pulumi.Input[Optional[Union[_builtins.str, 'DataCenter']]] = None,
+                 default_update_strategy: pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]] = None,
+                 endpoint_base_url: pulumi.Input[Optional[_builtins.str]] = None,
                  __props__=None):
         """
-        Create a Runpod-serverless resource with the given unique name, props, and options.
+        The connection to a Runpod account.
 
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] api_key: Runpod API key (Runpod console, Settings, API Keys). A key from the environment or the file is never stored in the state. Default: `RUNPOD_API_KEY`, else `~/.runpod/config.toml`.
+        :param pulumi.Input[_builtins.str] base_url: Base URL of the Runpod REST API, with or without `/v2`. Default: `RUNPOD_API_URL`, else `https://api.runpod.io/v2`.
+        :param pulumi.Input[Union[_builtins.str, 'DataCenter']] default_datacenter: Data center of endpoints that name none and mount no volume. Default: `EU-RO-1`.
+        :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] default_update_strategy: `updateStrategy` of endpoints that name none. Default: `replace`.
+        :param pulumi.Input[_builtins.str] endpoint_base_url: Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
         """
         ...
     @overload
@@ -45,7 +136,7 @@ class Provider(pulumi.ProviderResource):
                  args: Optional[ProviderArgs] = None,
                  opts: Optional[pulumi.ResourceOptions] = None):
         """
-        Create a Runpod-serverless resource with the given unique name, props, and options.
+        The connection to a Runpod account.
 
         :param str resource_name: The name of the resource.
         :param ProviderArgs args: The arguments to use to populate this resource's properties.
@@ -62,6 +153,11 @@ class Provider(pulumi.ProviderResource):
     def _internal_init(__self__,
                  resource_name: str,
                  opts: Optional[pulumi.ResourceOptions] = None,
+                 api_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 base_url: pulumi.Input[Optional[_builtins.str]] = None,
+                 default_datacenter: pulumi.Input[Optional[Union[_builtins.str, 'DataCenter']]] = None,
+                 default_update_strategy: pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]] = None,
+                 endpoint_base_url: pulumi.Input[Optional[_builtins.str]] = None,
                  __props__=None):
         opts = pulumi.ResourceOptions.merge(_utilities.get_resource_opts_defaults(), opts)
         if not isinstance(opts, pulumi.ResourceOptions):
@@ -71,6 +167,11 @@ class Provider(pulumi.ProviderResource):
                 raise TypeError('__props__ is only valid when passed in combination with a valid opts.id to get an existing resource')
             __props__ = ProviderArgs.__new__(ProviderArgs)
 
+            __props__.__dict__["api_key"] = None if api_key is None else pulumi.Output.secret(api_key)
+            __props__.__dict__["base_url"] = base_url
+            __props__.__dict__["default_datacenter"] = pulumi.Output.from_input(default_datacenter).apply(pulumi.runtime.to_json) if default_datacenter is not None else None
+            __props__.__dict__["default_update_strategy"] = pulumi.Output.from_input(default_update_strategy).apply(pulumi.runtime.to_json) if default_update_strategy is not None else None
+            __props__.__dict__["endpoint_base_url"] = endpoint_base_url
         super(Provider, __self__).__init__(
             'runpod-serverless',
             resource_name,

@@ -1,0 +1,144 @@
+"""Emit schema.json: every property, type, default, secret and description from the markers on the models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from ..core.model import AutoNamed, Default, Facts, Inputs, Outputs, Recreates, Secret, StateOnly, Updates, facts, output_facts
+from ..core.resource import PACKAGE, Resource
+from ..core.settings import CONFIGURATION, ConfigurationProperty
+from ..core.version import DISTRIBUTION, plugin_version
+from ..resources.enums import ENUMS, EnumFacts, one_of, word_of
+from .types import nested_types, spelled_type, type_of
+
+_DESCRIPTION: Final = "Runpod serverless endpoints and network volumes, with the parameters of Runpod Flash, on the Runpod REST API v2."
+
+
+def emit(resources: Iterable[Resource]) -> dict[str, Any]:
+    """Return the schema of the package."""
+    resources = list(resources)
+    return {
+        "name": PACKAGE,
+        "displayName": "Runpod Serverless",
+        "version": plugin_version(),
+        "description": _DESCRIPTION,
+        "keywords": ["pulumi", "runpod", "serverless", "gpu", "category/cloud", "kind/native"],
+        "license": "Apache-2.0",
+        "publisher": DISTRIBUTION,
+        "meta": {"moduleFormat": "(.*)"},
+        "config": {"variables": {item.name: _configured(item) for item in CONFIGURATION}},
+        "provider": {
+            "description": "The connection to a Runpod account.",
+            "inputProperties": {item.name: _configured(item) for item in CONFIGURATION},
+        },
+        "types": dict(sorted(_types(resources))),
+        "resources": {resource.token: _resource(resource) for resource in sorted(resources, key=lambda each: each.name)},
+        "language": {
+            "python": {
+                "packageName": DISTRIBUTION.replace("-", "_"),
+                "requires": {"pulumi": ">=3.243,<4"},
+                "pyproject": {"enabled": True},
+                "respectSchemaVersion": True,
+                "inputTypes": "classes-and-dicts",
+            },
+            "nodejs": {"packageName": DISTRIBUTION, "respectSchemaVersion": True},
+        },
+    }
+
+
+def _configured(item: ConfigurationProperty) -> dict[str, Any]:
+    kind = one_of(*word_of(item.enum)) if item.enum else {"type": "string"}
+    text = {**kind, "description": f"{item.description} Default: {item.default}."}
+    return {**text, "secret": True} if item.is_secret else text
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    given = [item for item in facts(resource.inputs) if len(item.path) == 1]
+    computed = output_facts(resource.outputs)
+    spec = {
+        "description": _text(resource.__doc__),
+        "inputProperties": {item.name: input_property(item, resource.noun) for item in given},
+        "properties": {
+            **{item.name: {**type_of(item.info.annotation), **_said(item, resource.noun)} for item in given},
+            **{item.name: {**type_of(item.info.annotation), **_said(item, resource.noun)} for item in computed},
+        },
+        "requiredInputs": [item.name for item in given if item.info.is_required()],
+        "required": sorted(_always_set(given, computed, resource)),
+    }
+    return {name: value for name, value in spec.items() if value}
+
+
+def _always_set(given: Iterable[Facts], computed: Iterable[Facts], resource: Resource) -> set[str]:
+    named = {item.name for item in given if item.marker(AutoNamed) or item.info.is_required()}
+    return named | {item.name for item in computed if item.info.is_required()} | set(resource.always_shown)
+
+
+def input_property(item: Facts, noun: str) -> dict[str, Any]:
+    """Return the spec of an input property."""
+    return {**spelled_type(item), **_said(item, noun), **({"willReplaceOnChanges": True} if isinstance(item.effect, Recreates) else {})}
+
+
+def _said(item: Facts, noun: str) -> dict[str, Any]:
+    said = {"description": describe(item, noun)}
+    return {**said, "secret": True} if item.marker(Secret) else said
+
+
+def describe(item: Facts, noun: str) -> str:
+    """Word a property: its docstring, its default, and what a change does."""
+    default = item.marker(Default)
+    parts = [_text(item.info.description)]
+    if default is not None:
+        parts.append(f"Default: {default.text}.")
+    if item.marker(AutoNamed):
+        parts.append("Default: the resource's name and seven random hexadecimal digits, or as the project's autonaming says.")
+    if item.effect is not None and item.nested is None:
+        parts.append(effect_text(item, noun))
+    return " ".join(part for part in parts if part)
+
+
+def effect_text(item: Facts, noun: str) -> str:
+    """Say what a change of the field does."""
+    effect = item.effect
+    if isinstance(effect, StateOnly):
+        return "A change updates the state only, without a request."
+    if isinstance(effect, Updates):
+        return f"A change updates the {noun}{f': {effect.note}' if effect.note else ''}."
+    assert isinstance(effect, Recreates)
+    stays = "" if effect.is_patchable or noun != "endpoint" else ", also with `updateStrategy: inPlace`"
+    return f"A change recreates the {noun} because {effect.because}{stays}."
+
+
+def _text(docstring: str | None) -> str:
+    return re.sub(r"\s*\n\s*", " ", (docstring or "").strip())
+
+
+def _types(resources: Iterable[Resource]) -> Iterator[tuple[str, Any]]:
+    for name, enum in ENUMS.items():
+        yield f"{PACKAGE}:index:{name}", _enum(enum)
+    for resource in resources:
+        for item in (*facts(resource.inputs), *output_facts(resource.outputs)):
+            for model in nested_types(item.info.annotation):
+                yield f"{PACKAGE}:index:{model.__name__}", _object(model, resource.noun)
+
+
+def _enum(enum: EnumFacts) -> dict[str, Any]:
+    members = [{"name": member_name(value), "value": value} for value in enum.values]
+    return {"type": "string", "description": enum.description, "enum": members}
+
+
+def member_name(value: str) -> str:
+    """Name an enum member in lower snake case: the Python generator takes capitals apart (`E_U_R_O_1`)."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+", "_", value).lower()
+
+
+def _object(model: type[Inputs] | type[Outputs], noun: str) -> dict[str, Any]:
+    if issubclass(model, Inputs):
+        fields = {item.name: input_property(item, noun) for item in facts(model) if len(item.path) == 1}
+        required = [item.name for item in facts(model) if item.info.is_required()]
+    else:
+        fields = {item.name: {**type_of(item.info.annotation), **_said(item, noun)} for item in output_facts(model)}
+        required = []
+    spec: Mapping[str, Any] = {"type": "object", "description": _text(model.__doc__), "properties": fields, "required": required}
+    return {name: value for name, value in spec.items() if value}

@@ -1,0 +1,48 @@
+"""Pulumi types of Python annotations."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from ..core.model import EnumName, Facts, Inputs, Outputs, Spelled
+from ..resources.enums import one_of, reference, word_of
+
+_PLAIN: Final[Mapping[Any, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def type_of(annotation: Any) -> dict[str, Any]:
+    """Return the type spec of a canonical value. Raises TypeError for what no schema can say."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation in _PLAIN:
+        return {"type": _PLAIN[annotation]}
+    if isinstance(annotation, type) and issubclass(annotation, Inputs | Outputs):
+        return {"type": "object", **reference(annotation.__name__)}
+    if origin is Annotated:
+        return type_of(arguments[0])
+    if origin in (Union, types.UnionType):
+        (only,) = [argument for argument in arguments if argument is not type(None)]
+        return type_of(only)
+    if origin is Literal:
+        return {"type": "string"}
+    if origin is list:
+        return {"type": "array", "items": type_of(arguments[0])}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": type_of(arguments[1])}
+    raise TypeError(f"no schema type for {annotation!r}")
+
+
+def spelled_type(item: Facts) -> dict[str, Any]:
+    """Return the type spec of what a user may write."""
+    spelled, enum = item.marker(Spelled), item.marker(EnumName)
+    if spelled is not None:
+        return dict(spelled.schema)
+    return one_of(*word_of(enum.name)) if enum is not None else type_of(item.info.annotation)
+
+
+def nested_types(annotation: Any) -> list[type[Outputs] | type[Inputs]]:
+    """List the models that an annotation refers to."""
+    if isinstance(annotation, type) and issubclass(annotation, Inputs | Outputs):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in nested_types(argument)]
