@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.harness import Stack
 from runpod_serverless_provider.core.version import plugin_version
 
 PROGRAM = Path(sys.executable).parent / "runpod-serverless"
@@ -57,6 +58,18 @@ def test_what_is_installed_starts_this_environments_plugin(environment: dict[str
     (tmp_path / "runpod_serverless_provider.py").write_text("raise SystemExit('taken for the plugin')")
     done = subprocess.run([_launcher(environment), "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == (f"{plugin_version()}\n", "")
+
+
+def test_a_stack_comes_up_without_the_environment_activated(stack: Stack, engine_directory: Path) -> None:
+    """The engine takes the plugin from its cache where PATH has none; before, it says what is missing."""
+    stack.environment["PATH"] = f"{engine_directory}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    endpoint = {"type": "runpod-serverless:Endpoint", "properties": {"image": "org/worker:1"}}
+    stack.write({"worker": endpoint}, outputs={"url": "${worker.requestUrls.run}"})
+    assert any("runpod-serverless" in message for message in stack.preview(exit_code=None).said("error"))
+    assert _run("install-plugin", environment=stack.environment).returncode == 0
+    assert stack.up().ops("worker") == ["create"]
+    assert stack.outputs()["url"].endswith("/run")
+    stack.destroy()
 
 
 def test_installing_again_replaces_what_is_there(environment: dict[str, str]) -> None:

@@ -158,9 +158,12 @@ class Stack:
         """Assert that the engine, with what the API says now, finds nothing to do."""
         self.preview("--refresh", "--expect-no-changes")
 
-    def adopt(self, token: str, name: str, identifier: str, *arguments: str, exit_code: int | None = 0) -> Outcome:
-        """Import a resource (without protection) and give the program that the CLI prints in `stdout`."""
-        return _parse(self.pulumi("import", "--yes", "--protect=false", *arguments, token, name, identifier, exit_code=exit_code))
+    def adopt(self, token: str, name: str, identifier: str, *arguments: str) -> str:
+        """Import a resource, without protection, and give the program that the CLI writes for it."""
+        program = self.directory / "imported.yaml"
+        options = ("--yes", "--skip-preview", "--protect=false", f"--out={program}")
+        self.pulumi("import", *options, *arguments, token, name, identifier)
+        return program.read_text()
 
     def configure(self, key: str, value: str, *, secret: bool = False) -> None:
         """Set one value of the stack's configuration."""
