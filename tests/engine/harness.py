@@ -96,6 +96,14 @@ def _parse(done: subprocess.CompletedProcess[str]) -> Outcome:
     return Outcome(done.returncode, tuple(steps), tuple(diagnostics), summary, done.stdout, done.stderr)
 
 
+def _readable(done: subprocess.CompletedProcess[str]) -> str:
+    outcome = _parse(done)
+    events = [f"{step.op} {step.name} {dict(step.changes) or ''}".rstrip() for step in outcome.steps]
+    events += [f"{found.severity}: {found.message}" for found in outcome.diagnostics]
+    plain = [line for line in done.stdout.splitlines() if not line.startswith('{"sequence"')]
+    return "\n".join([*events, *plain, done.stderr])
+
+
 def _step(metadata: Mapping[str, Any]) -> Step:
     changes = {path: change["diffKind"] for path, change in (metadata.get("detailedDiff") or {}).items()}
     replaces = tuple(metadata.get("keys") or ())
@@ -135,7 +143,7 @@ class Stack:
             check=False,
         )
         if exit_code not in (None, done.returncode):
-            pytest.fail(f"pulumi {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}{done.stderr}", pytrace=False)
+            pytest.fail(f"pulumi {' '.join(arguments)} exited with {done.returncode}:\n{_readable(done)}", pytrace=False)
         return done
 
     def up(self, *arguments: str, exit_code: int | None = 0) -> Outcome:
