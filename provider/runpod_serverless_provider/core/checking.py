@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .failures import Failure
-from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, below, facts, leaves_of, nest, open_leaf
+from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, WriteOnly, below, facts, leaves_of, nest, open_leaf
 from .naming import choose_name
 from .plan import compare
 from .resource import Resource
@@ -90,7 +90,10 @@ def check(resource: Resource, session: Session, request: Check) -> Checked:
 
     planned = tolerant(model, draft.values)
     found = list(resource.rules(planned, frozenset(defaulted), session))
-    if request.olds:
+    if not request.olds:
+        unsaid = [item for item in facts(model) if item.marker(WriteOnly) and item.path not in planned]
+        found += [Failure(item.path, f"is required to create a {resource.noun}") for item in unsaid]
+    else:
         steps = compare(model, prior, planned, {}, strategy_of(planned))
         found += resource.transitions(prior, planned, steps)
     failures += [Failure(resolvable(failure.path, draft.values), failure.reason) for failure in found]

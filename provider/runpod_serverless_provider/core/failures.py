@@ -120,9 +120,16 @@ class OutcomeUnknown(ProviderFailure):
     cause: str
     status: int | None = None
     server_date: str | None = None
+    advice: str = ""
 
     def __str__(self) -> str:
-        return f"it is not known whether {self.method} {self.path} took effect: {self.cause}"
+        said = f"it is not known whether {self.method} {self.path} took effect: {self.cause}"
+        return f"{said}. {self.advice}" if self.advice else said
+
+    def advised(self, advice: str) -> OutcomeUnknown:
+        """Say what to do about the doubt."""
+        self.advice = advice
+        return self
 
 
 @dataclass

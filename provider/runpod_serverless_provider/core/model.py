@@ -126,6 +126,14 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class WriteOnly:
+    """The API takes the value and never returns it: a create needs it, and an imported resource is without it.
+
+    A program that adds it after an import states what cannot be compared, so that is no change of the resource.
+    """
+
+
+@dataclass(frozen=True)
 class AutoNamed:
     """The field is the resource's name: it is chosen when left out, at most `max_length` characters long."""
 
@@ -201,7 +209,7 @@ class Facts:
     @property
     def at(self) -> At:
         """Where the field sits in the API."""
-        return self.marker(At) or At(self.name)
+        return self.marker(At) or At(self.name, is_read=self.marker(WriteOnly) is None)
 
     @property
     def is_sent(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .model import Facts, Inputs, Leaves, Recreates, StateOnly, Strategy, facts_at
+from .model import Facts, Inputs, Leaves, Recreates, StateOnly, Strategy, WriteOnly, facts_at
 from .values import UNKNOWN, Path, get_in, is_at_or_below, parse_pattern, resolvable
 from .verbs import Change, Kind
 
@@ -27,7 +27,7 @@ class Step:
     @property
     def is_state_only(self) -> bool:
         """Does the API not know of it?"""
-        return isinstance(self.facts.effect, StateOnly)
+        return isinstance(self.facts.effect, StateOnly) or _is_first_told(self.facts, self.old)
 
     @property
     def kind(self) -> Kind:
@@ -81,10 +81,14 @@ def _pairs(prior: Leaves, planned: Leaves) -> Iterator[tuple[Path, Any, Any]]:
 def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strategy) -> bool:
     """Say whether a change needs a new resource."""
     effect = facts.effect
-    if not isinstance(effect, Recreates):
+    if not isinstance(effect, Recreates) or _is_first_told(facts, old):
         return False
     is_presence = path == facts.path and (old is None or new is None)
     return strategy == "replace" or not effect.is_patchable or (effect.is_presence_fixed and is_presence)
+
+
+def _is_first_told(facts: Facts, old: Any) -> bool:
+    return old is None and facts.marker(WriteOnly) is not None
 
 
 def changes(

@@ -61,32 +61,39 @@ class Provider:
         resolved = await resource.resolve(task)
         secrets = resource.secrets(request.secrets)
         adopted = None if contains_unknown(planned) else await resource.adopt(task)
+        defaulted = _defaulted(request.inputs)
         if request.preview:
-            return Created("", resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None), secrets)
+            predicted = resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None)
+            return Created("", {**predicted, **resource.derived(planned, defaulted)}, secrets)
         if adopted is not None:
-            return Created(*await self._adopt(resource, task, adopted), secrets)
+            return Created(*await self._adopt(resource, task, adopted, defaulted), secrets)
         try:
             found = await self._session.api.request("POST", resource.path, body=resource.body(planned, resolved), voice=request.voice)
         except ApiProblem as problem:
             advice = resource.advice(problem, task, self._replaced.get(request.urn))
             raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
+        except OutcomeUnknown as problem:
+            raise problem.advised(_look_for(resource, request.urn, planned)) from None
         identifier = str(found.get("id") or "") if isinstance(found, Mapping) else ""
         if not identifier:
-            raise OutcomeUnknown("POST", resource.path, "the answer names no id")
+            raise OutcomeUnknown("POST", resource.path, "the answer names no id").advised(_look_for(resource, request.urn, planned))
         try:
-            outputs = self._outputs(resource, found, planned, resolved)
+            outputs = self._outputs(resource, found, planned, resolved, defaulted)
         except Exception as problem:  # noqa: BLE001 - whatever goes wrong from here on, the id must reach the state
             reason = f"the answer to its creation could not be read ({type(problem).__name__}); `pulumi refresh` reads it again"
             raise CreatedButFailed(identifier, nest(planned), (reason,), secrets=secrets) from problem
         resource.noted(identifier, outputs, self._session)
         return Created(identifier, outputs, secrets)
 
-    async def _adopt(self, resource: Resource, task: Task, adopted: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    async def _adopt(
+        self, resource: Resource, task: Task, adopted: Mapping[str, Any], defaulted: frozenset[str]
+    ) -> tuple[str, dict[str, Any]]:
         """Take over an object that exists and bring it to what is planned."""
         identifier = str(adopted["id"])
-        outputs = self._outputs(resource, adopted, task.planned, adopted)
+        outputs = self._outputs(resource, adopted, task.planned, adopted, defaulted)
         steps = compare(resource.inputs, task.planned, task.planned, _leaves(resource, outputs), strategy_of(task.planned))
-        outputs = await self._patch(resource, identifier, task.voice, task.planned, outputs, steps)
+        task = Task(self._session, task.voice, task.planned, outputs, tuple(steps))
+        outputs = await self._patch(resource, identifier, task, defaulted)
         resource.noted(identifier, outputs, self._session)
         return identifier, outputs
 
@@ -94,27 +101,28 @@ class Provider:
         """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
         resource = self._resources[request.token]
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
-        secrets = resource.secrets(request.secrets)
+        secrets, defaulted = resource.secrets(request.secrets), _defaulted(request.news)
+        task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), request.preview)
         if request.preview:
-            task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), preview=True)
-            return Updated(resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps), secrets)
-        outputs = await self._patch(resource, request.id, request.voice, planned, request.outputs, steps)
+            predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
+            return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)
+        outputs = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
         return Updated(outputs, secrets)
 
-    async def _patch(
-        self, resource: Resource, id: str, voice: Voice, planned: Leaves, outputs: Mapping[str, Any], steps: list[Step]
-    ) -> dict[str, Any]:
-        task = Task(self._session, voice, planned, outputs, tuple(steps))
+    async def _patch(self, resource: Resource, id: str, task: Task, defaulted: frozenset[str]) -> dict[str, Any]:
+        """Send what the steps change, if the API has a part in it, and return the outputs."""
+        planned, outputs = task.planned, task.outputs
         computed = {**_computed(resource, outputs), **await resource.resolve(task)}
         body = resource.patch(task, computed)
         if not body:
-            return {**{name: outputs[name] for name in resource.always_shown if name in outputs}, **nest(planned), **computed}
+            shown = {name: outputs[name] for name in resource.always_shown if name in outputs}
+            return {**shown, **nest(planned), **computed, **resource.derived(planned, defaulted)}
         try:
-            found = await self._session.api.request("PATCH", f"{resource.path}/{id}", body=body, voice=voice)
+            found = await self._session.api.request("PATCH", f"{resource.path}/{id}", body=body, voice=task.voice)
         except ApiProblem as problem:
             raise problem.explained(f"updating the {resource.noun} {id!r}", resource.advice(problem, task, None)) from None
-        return self._outputs(resource, found, planned, computed)
+        return self._outputs(resource, found, planned, computed, defaulted)
 
     async def read(self, request: Read) -> Observed | None:
         """Observe one resource with 1 GET; None when it is gone. Without inputs, also work out how a program would state it."""
@@ -129,7 +137,9 @@ class Provider:
         prior = _computed(resource, request.outputs)
         await resource.before_reading(found, managed, prior, self._session, request.voice)
         observed = resource.observe(found, managed, prior, self._session)
-        outputs = {**_shown(resource, found), **nest(observed), **prior, **resource.computed(found, managed or {}, prior)}
+        computed = {**prior, **resource.computed(found, managed or {}, prior)}
+        derived = resource.derived(observed, _defaulted(request.inputs))
+        outputs = {**_shown(resource, found), **nest(observed), **computed, **derived}
         resource.noted(request.id, outputs, self._session)
         inputs = (
             self._least(resource, request.token, resource.stated(observed, found))
@@ -155,20 +165,23 @@ class Provider:
     async def delete(self, request: Delete) -> None:
         """Delete with 1 DELETE; what is gone already counts as deleted."""
         resource = self._resources[request.token]
-        if resource.keeps(request.outputs, _leaves(resource, request.old_inputs)):
+        prior = _leaves(resource, request.old_inputs)
+        if resource.keeps(request.outputs, prior):
             return
-        await resource.before_delete(request.id, self._session, request.voice)
+        await resource.before_delete(request.id, prior, self._session, request.voice)
         try:
             await self._session.api.request("DELETE", f"{resource.path}/{request.id}", voice=request.voice)
         except ApiProblem as problem:
             if problem.status != 404:
-                raise problem.explained(f"deleting the {resource.noun} {request.id!r}") from None
+                task = Task(self._session, request.voice, prior, request.outputs, ())
+                raise problem.explained(f"deleting the {resource.noun} {request.id!r}", resource.advice(problem, task, None)) from None
 
     def _outputs(
-        self, resource: Resource, found: Mapping[str, Any], planned: Leaves, prior: Mapping[str, Any]
+        self, resource: Resource, found: Mapping[str, Any], planned: Leaves, prior: Mapping[str, Any], defaulted: frozenset[str]
     ) -> dict[str, Any]:
         computed = {**_computed(resource, prior), **resource.computed(found, planned, prior)}
-        return {**_shown(resource, found), **nest(resource.observe(found, planned, computed, self._session)), **computed}
+        observed = resource.observe(found, planned, computed, self._session)
+        return {**_shown(resource, found), **nest(observed), **computed, **resource.derived(observed, defaulted)}
 
 
 def _leaves(resource: Resource, properties: Mapping[str, Any]) -> dict[Path, Any]:
@@ -213,5 +226,17 @@ def _overlaid(inputs: Mapping[str, Any], managed: Leaves, observed: Leaves) -> d
     return {name: value for name, value in overlaid.items() if value is not None}
 
 
+def _defaulted(inputs: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(inputs.get(DEFAULTS_KEY) or ())
+
+
 def _name(planned: Leaves) -> str:
     return repr(planned.get(("name",), ""))
+
+
+def _look_for(resource: Resource, urn: str, planned: Leaves) -> str:
+    logical = urn.rpartition("::")[2] or "NAME"
+    return (
+        f"Look in the Runpod console for a {resource.noun} named {_name(planned)}. If it is there, take it over with `pulumi import "
+        f"{resource.token} {logical} ID`; if it is not, run `pulumi up` again."
+    )

@@ -96,7 +96,7 @@ class Resource:
         """Say whether a delete leaves the remote object alone. Raises Refused where it must not happen at all."""
         return False
 
-    async def before_delete(self, id: str, session: Session, voice: Voice) -> None:
+    async def before_delete(self, id: str, prior: Leaves, session: Session, voice: Voice) -> None:
         """Say what the user should know of a delete."""
 
     def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
@@ -171,6 +171,10 @@ class Resource:
             for item in output_facts(self.outputs)
             if (value := get_in(found, item.at.path) if item.marker(At) else outputs.get(item.name)) is not None
         }
+
+    def derived(self, leaves: Leaves, defaulted: frozenset[str]) -> dict[str, Any]:
+        """Return outputs that follow from the properties alone; `defaulted` are the paths that the program left out."""
+        return {}
 
     def stated(self, observed: Leaves, found: Mapping[str, Any]) -> dict[str, Any]:
         """Write all that was observed in the form in which a program would state it."""
