@@ -12,6 +12,7 @@ import grpc.aio
 from google.protobuf import empty_pb2, struct_pb2
 from google.protobuf.json_format import ParseDict
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
+
 from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.plugin import wire
 from runpod_serverless_provider.plugin.configuration import Configuration
@@ -29,6 +30,13 @@ def secret(value: Any) -> dict[str, Any]:
 
 def struct(values: dict[str, Any]) -> struct_pb2.Struct:
     return ParseDict(values, struct_pb2.Struct())
+
+
+def in_file(home: Path, text: str) -> Path:
+    """Write the file in which Runpod's own tools keep the key."""
+    (home / ".runpod").mkdir()
+    (home / ".runpod" / "config.toml").write_text(text)
+    return home
 
 
 class FakeCore:

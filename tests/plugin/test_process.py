@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
 from runpod_serverless_provider.plugin.lifetime import Lifetime
 from runpod_serverless_provider.plugin.voice import Engine
 

@@ -9,10 +9,11 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import plugin_pb2, provider_pb2
+
+from plugin.support import KEY, TOKEN, URN, FakeCore, detail, refused, secret, serving, struct
 from runpod_serverless_provider.core import failures, verbs
 from runpod_serverless_provider.core.values import UNKNOWN
 from runpod_serverless_provider.plugin import wire
-from support import KEY, TOKEN, URN, FakeCore, detail, refused, secret, serving, struct
 
 P = provider_pb2
 
@@ -34,9 +35,7 @@ async def fail(core, rpc, request, **options):
 def test_the_handshake_accepts_what_is_implemented():
     """The engine switches its own safety net off for it."""
     answer = run(ask(None, "Handshake", P.ProviderHandshakeRequest(), configured=False))
-    assert (
-        answer.accept_secrets and answer.accept_resources and answer.accept_outputs and answer.supports_autonaming_configuration
-    )
+    assert answer.accept_secrets and answer.accept_resources and answer.accept_outputs and answer.supports_autonaming_configuration
     assert not answer.accepts_byte_string
 
 
@@ -89,9 +88,7 @@ def test_listing_is_not_offered_yet():
 def test_check_config_seals_the_key_and_adds_nothing():
     """A key from the environment would be stored in plain text."""
     news = struct({"version": "1.2.3", "apiKey": KEY})
-    answer = run(
-        ask(None, "CheckConfig", P.CheckRequest(news=news), configured=False, environment={"RUNPOD_API_URL": "http://x"})
-    )
+    answer = run(ask(None, "CheckConfig", P.CheckRequest(news=news), configured=False, environment={"RUNPOD_API_URL": "http://x"}))
     assert MessageToDict(answer.inputs) == {"version": "1.2.3", "apiKey": secret(KEY)}
 
 
@@ -127,9 +124,7 @@ def test_configure_without_a_key_names_it():
 def test_check_reports_failures_with_full_paths_and_hides_secret_properties():
     """The CLI prints the value of a named property."""
     found = (failures.Failure(("workers", "max"), "too big"), failures.Failure(("env", "A"), "not 'hunter2'"))
-    core = FakeCore(
-        check=verbs.Checked(inputs={"workers": {"max": 1}, "env": {"A": "hunter2"}, "token": "t0ken"}, failures=found)
-    )
+    core = FakeCore(check=verbs.Checked(inputs={"workers": {"max": 1}, "env": {"A": "hunter2"}, "token": "t0ken"}, failures=found))
     news = struct({"workers": {"max": 1}, "env": {"A": secret("hunter2")}, "token": "t0ken"})
     answer = run(ask(core, "Check", P.CheckRequest(urn=URN, news=news, randomSeed=b"x")))
     assert [(f.property, f.reason) for f in answer.failures] == [

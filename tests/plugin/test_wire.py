@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf.struct_pb2 import Struct
+
+from plugin.support import secret, struct
 from runpod_serverless_provider.core.values import UNKNOWN
 from runpod_serverless_provider.plugin import wire
 from runpod_serverless_provider.plugin.wire import Malformed, decode, encode
-from support import secret, struct
 
 
 def plain(message):

@@ -11,15 +11,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..core.failures import CheckFailed, Failure
+from ..core.settings import API_KEY, BASE_URL, ENDPOINT_BASE_URL, ConfigurationProperty
 
 API_URL: Final = "https://api.runpod.io/v2"
 JOBS_URL: Final = "https://api.runpod.ai/v2"
-
-API_KEY_VARIABLE: Final = "RUNPOD_API_KEY"
-API_URL_VARIABLE: Final = "RUNPOD_API_URL"
-"""runpodctl's name; with or without the trailing `/v2`."""
-JOBS_URL_VARIABLE: Final = "RUNPOD_ENDPOINT_BASE_URL"
-"""The Runpod Python SDK's name."""
 
 _VERSION: Final = "/v2"
 _FILE_KEYS: Final = ("apikey", "api_key", "apiKey")
@@ -29,7 +24,7 @@ def key_reason(text: str) -> str | None:
     """Say what is wrong with an API key, without repeating it; None where nothing is."""
     key = text.strip()
     if not key:
-        return f"is empty; set a key, or remove the setting so that {API_KEY_VARIABLE} counts"
+        return f"is empty; set a key, or remove the setting so that {API_KEY.variable} counts"
     if not key.isascii() or not key.isprintable() or " " in key:
         return "holds characters that cannot be part of an API key; copy it again from Runpod console → Settings → API Keys"
     return None
@@ -87,8 +82,8 @@ def find_api_url(configured: str | None, environment: Mapping[str, str]) -> str:
     """Choose the API: the configured URL, else RUNPOD_API_URL, else Runpod. Raises CheckFailed for an unusable variable."""
     if configured is not None:
         return api_url(configured)
-    given = environment.get(API_URL_VARIABLE, "").strip()
-    _refuse_variable(API_URL_VARIABLE, api_url_reason(given) if given else None)
+    given = _given(BASE_URL, environment)
+    _refuse_variable(BASE_URL, api_url_reason(given) if given else None)
     return api_url(given) if given else API_URL
 
 
@@ -96,8 +91,8 @@ def find_jobs_url(configured: str | None, environment: Mapping[str, str]) -> str
     """Choose the jobs' API: the configured URL, else RUNPOD_ENDPOINT_BASE_URL, else Runpod. Raises CheckFailed likewise."""
     if configured is not None:
         return jobs_url(configured)
-    given = environment.get(JOBS_URL_VARIABLE, "").strip()
-    _refuse_variable(JOBS_URL_VARIABLE, url_reason(given) if given else None)
+    given = _given(ENDPOINT_BASE_URL, environment)
+    _refuse_variable(ENDPOINT_BASE_URL, url_reason(given) if given else None)
     return jobs_url(given) if given else JOBS_URL
 
 
@@ -108,14 +103,18 @@ def find_api_key(configured: str | None, environment: Mapping[str, str], home: F
     """
     if configured is not None:
         return configured.strip(), ()
-    given = environment.get(API_KEY_VARIABLE, "").strip()
-    _refuse_variable(API_KEY_VARIABLE, key_reason(given) if given else None)
+    given = _given(API_KEY, environment)
+    _refuse_variable(API_KEY, key_reason(given) if given else None)
     return (given, ()) if given else _key_in_file(home / ".runpod" / "config.toml")
 
 
-def _refuse_variable(name: str, reason: str | None) -> None:
+def _given(item: ConfigurationProperty, environment: Mapping[str, str]) -> str:
+    return environment.get(item.variable, "").strip()
+
+
+def _refuse_variable(item: ConfigurationProperty, reason: str | None) -> None:
     if reason:
-        raise CheckFailed([Failure((), f"the environment variable {name} {reason}")])
+        raise CheckFailed([Failure((), f"the environment variable {item.variable} {reason}")])
 
 
 def _key_in_file(path: FilePath) -> tuple[str | None, tuple[str, ...]]:

@@ -7,42 +7,37 @@ the state, and a rotated key counts at once.
 from __future__ import annotations
 
 import difflib
-import importlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Final, Literal, cast
-from urllib.parse import urlsplit
 
-from ..core.failures import CheckFailed, Failure, ProviderFailure
-from ..core.values import UNKNOWN, contains_unknown
+from ..api import access
+from ..core.failures import CheckFailed, Failure, NotConfigured
+from ..core.settings import API_KEY, BASE_URL, CONFIGURATION, DEFAULT_DATACENTER, DEFAULT_UPDATE_STRATEGY, ENDPOINT_BASE_URL
+from ..core.values import contains_unknown
 from ..core.verbs import Change, Kind, Settings
+from ..core.version import DISTRIBUTION
 
 PACKAGE: Final = "runpod-serverless"
-API_URL: Final = "https://api.runpod.io/v2"
-ENDPOINT_URL: Final = "https://api.runpod.ai/v2"
-
-API_KEY_VARIABLE: Final = "RUNPOD_API_KEY"
-API_URL_VARIABLE: Final = "RUNPOD_API_URL"
-ENDPOINT_URL_VARIABLE: Final = "RUNPOD_ENDPOINT_BASE_URL"
-_FILE_KEYS: Final = ("apikey", "api_key", "apiKey")
-
-SECRET_KEY: Final = "apiKey"
-KEYS: Final = (SECRET_KEY, "baseUrl", "endpointBaseUrl", "defaultDatacenter", "defaultUpdateStrategy")
-UPDATE_STRATEGIES: Final = ("replace", "inPlace")
+KEYS: Final = tuple(item.name for item in CONFIGURATION)
+SECRET_PATHS: Final = frozenset((item.name,) for item in CONFIGURATION if item.is_secret)
+VERSION_KEY: Final = "version"
 # The engine's own: `version` is in every CheckConfig, and older states carry the others bare.
-ENGINE_KEYS: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums"})
+ENGINE_KEYS: Final = frozenset({VERSION_KEY, "pluginDownloadURL", "pluginChecksums"})
+_STRATEGIES: Final = ("replace", "inPlace")
 
-MISSING_KEY_NAME: Final = f"{PACKAGE}:{SECRET_KEY}"
+MISSING_KEY_NAME: Final = f"{PACKAGE}:{API_KEY.name}"
 MISSING_KEY_HELP: Final = (
     "A Runpod API key (Runpod console → Settings → API Keys). Set it with "
-    f"`pulumi config set --secret {MISSING_KEY_NAME}`, or in the environment variable {API_KEY_VARIABLE}, "
+    f"`pulumi config set --secret {MISSING_KEY_NAME}`, or in the environment variable {API_KEY.variable}, "
     "or as `apikey` in ~/.runpod/config.toml"
 )
 
 
-class MissingKey(ProviderFailure):
+class MissingKey(NotConfigured):
     """No API key is configured, and none is where one is looked for."""
 
     def __init__(self) -> None:
@@ -55,7 +50,7 @@ class Configuration:
 
     api_key: str = field(repr=False)
     base_url: str
-    endpoint_base_url: str
+    jobs_url: str
     settings: Settings
     notes: tuple[str, ...] = ()
 
@@ -82,48 +77,39 @@ def _unknown_key(key: str) -> Failure:
 
 
 def _reason(key: str, text: str) -> str | None:
-    if key == SECRET_KEY:
-        return _key_reason(text)
-    if key in ("baseUrl", "endpointBaseUrl"):
-        return _url_reason(text)
-    if key == "defaultUpdateStrategy" and text not in UPDATE_STRATEGIES:
-        return f"must be one of {', '.join(map(repr, UPDATE_STRATEGIES))}, not {text!r}"
+    if key == API_KEY.name:
+        return access.key_reason(text)
+    if key == BASE_URL.name:
+        return access.api_url_reason(text)
+    if key == ENDPOINT_BASE_URL.name:
+        return access.url_reason(text)
+    if key == DEFAULT_UPDATE_STRATEGY.name and text not in _STRATEGIES:
+        return f"must be one of {', '.join(map(repr, _STRATEGIES))}, not {text!r}"
     if not text.strip():
         return "is empty; set a value or remove the key"
     return None
 
 
-def _key_reason(text: str) -> str | None:
-    key = text.strip()
-    if not key:
-        return f"is empty; set a key, or remove the setting so that {API_KEY_VARIABLE} counts"
-    if not key.isascii() or not key.isprintable() or " " in key:
-        return "holds characters that cannot be part of an API key; copy it again from Runpod console → Settings → API Keys"
-    return None
+def version_remark(requested: Any, actual: str) -> str | None:
+    """Say what to do where the program's SDK asks for another version than the one that runs.
 
-
-def _url_reason(text: str) -> str | None:
-    """Say what is wrong with a base URL; the URL itself is not repeated, as it may hold a password."""
-    try:
-        parts = urlsplit(text.strip())
-        has_host = bool(parts.hostname) and parts.port != 0
-    except ValueError as problem:
-        return f"is not a URL: {problem}"
-    if parts.scheme not in ("http", "https") or not has_host:
-        return f"must be an http:// or https:// URL, such as {API_URL!r}"
-    if parts.username is not None or parts.password is not None:
-        return "must not hold a user name or a password; the API key goes into apiKey"
-    if parts.query or parts.fragment:
-        return "must not hold a query or a fragment"
-    return None
+    The engine takes whatever plugin is on PATH. Of an older one it says only that the wrong version may be there, of a newer one nothing.
+    """
+    if not isinstance(requested, str) or requested.partition("+")[0] == actual.partition("+")[0]:
+        return None
+    return (
+        f"this program's SDK is {DISTRIBUTION} {requested}, but the plugin that serves it is {actual}, from {sys.prefix}: the two are made "
+        f"for each other. Upgrade the older one with `pip install --upgrade {DISTRIBUTION}`; a plugin that is not on PATH is renewed with "
+        "`runpod-serverless install-plugin`"
+    )
 
 
 def difference(prior: Mapping[str, Any], planned: Mapping[str, Any]) -> tuple[Change, ...]:
     """Compare two configurations. Nothing replaces the provider: that would replace every resource it manages."""
     changes = []
     for key in sorted({*prior, *planned}):
-        old, new = _comparable(prior.get(key)), _comparable(planned.get(key))
-        if old is not UNKNOWN and not contains_unknown(new) and old == new:
+        old, new = prior.get(key), planned.get(key)
+        if not contains_unknown(new) and (old == new or _comparable(old) == _comparable(new)):
             continue
         kind = Kind.ADD if old is None else Kind.DELETE if new is None else Kind.UPDATE
         changes.append(Change((key,), kind))
@@ -141,26 +127,24 @@ def _comparable(value: Any) -> Any:
 
 
 def resolve(values: Mapping[str, Any], environment: Mapping[str, str], home: FilePath) -> Configuration:
-    """Complete the configured `values` from `environment` and `home`/.runpod/config.toml.
+    """Complete the configured `values` from `environment` and `home`/.runpod/config.toml; what is not known counts as not set.
 
-    The key: apiKey, else RUNPOD_API_KEY, else the file. The API: baseUrl, else RUNPOD_API_URL, else Runpod. The jobs' API:
-    endpointBaseUrl, else RUNPOD_ENDPOINT_BASE_URL, else Runpod. Raises `CheckFailed` and `MissingKey`.
+    Raises CheckFailed and MissingKey.
     """
     failures = [failure for failure in check(values) if failure.path[0] in KEYS]
     if failures:
         raise CheckFailed(failures)
     known = {key: text for key in KEYS if (text := _text(values.get(key)))}
-    notes: list[str] = []
-    api_key = known.get(SECRET_KEY, "").strip() or _key_from_environment(environment) or _key_from_file(home, notes)
+    api_key, notes = access.find_api_key(known.get(API_KEY.name), environment, home)
     if not api_key:
         raise MissingKey
-    strategy = cast(Literal["replace", "inPlace"], known.get("defaultUpdateStrategy", "replace"))
+    strategy = cast(Literal["replace", "inPlace"], known.get(DEFAULT_UPDATE_STRATEGY.name, "replace"))
     return Configuration(
         api_key=api_key,
-        base_url=_url(known.get("baseUrl"), API_URL_VARIABLE, environment, API_URL),
-        endpoint_base_url=_url(known.get("endpointBaseUrl"), ENDPOINT_URL_VARIABLE, environment, ENDPOINT_URL),
-        settings=Settings(default_datacenter=known.get("defaultDatacenter"), default_update_strategy=strategy),
-        notes=tuple(notes),
+        base_url=access.find_api_url(known.get(BASE_URL.name), environment),
+        jobs_url=access.find_jobs_url(known.get(ENDPOINT_BASE_URL.name), environment),
+        settings=Settings(default_datacenter=known.get(DEFAULT_DATACENTER.name), default_update_strategy=strategy),
+        notes=notes,
     )
 
 
@@ -175,63 +159,3 @@ def _text(value: Any) -> str | None:
             return value
         return inner if isinstance(inner, str) else value
     return value
-
-
-def _url(configured: str | None, variable: str, environment: Mapping[str, str], default: str) -> str:
-    """Choose a base URL. Runpod's own tools set the variables with or without the version, so `/v2` is added where it is missing."""
-    if configured is not None:
-        url = configured.strip().rstrip("/")
-        return url if urlsplit(url).path else f"{url}/v2"
-    url = environment.get(variable, "").strip().rstrip("/")
-    if not url:
-        return default
-    reason = _url_reason(url)
-    if reason:
-        raise CheckFailed([Failure((), f"the environment variable {variable} {reason}")])
-    return url if url.endswith("/v2") else f"{url}/v2"
-
-
-def _key_from_environment(environment: Mapping[str, str]) -> str:
-    key = environment.get(API_KEY_VARIABLE, "").strip()
-    reason = _key_reason(key) if key else None
-    if reason:
-        raise CheckFailed([Failure((), f"the environment variable {API_KEY_VARIABLE} {reason}")])
-    return key
-
-
-def _key_from_file(home: FilePath, notes: list[str]) -> str:
-    """Look for a key where `runpodctl` and Runpod's SDK keep it. What cannot be read is noted, not raised."""
-    path = home / ".runpod" / "config.toml"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as problem:
-        notes.append(f"{path} was not read: {type(problem).__name__}")
-        return ""
-    parsed = _parse_toml(text, path, notes)
-    default = parsed.get("default")
-    for table in (parsed, default if isinstance(default, dict) else {}):
-        for name in _FILE_KEYS:
-            key = table.get(name)
-            if isinstance(key, str) and key.strip():
-                if _key_reason(key) is None:
-                    return key.strip()
-                notes.append(f"{name} in {path} is no API key")
-    return ""
-
-
-def _parse_toml(text: str, path: FilePath, notes: list[str]) -> dict[str, Any]:
-    for parser in ("tomllib", "tomli"):  # Python 3.10 has no parser of its own
-        try:
-            loads = importlib.import_module(parser).loads
-        except ModuleNotFoundError:
-            continue
-        try:
-            parsed: dict[str, Any] = loads(text)
-        except (ValueError, RecursionError):  # both parsers' errors are ValueErrors
-            notes.append(f"{path} was not read: it is no valid TOML")
-            return {}
-        return parsed
-    notes.append(f"{path} was not read: Python 3.10 needs the package tomli for it")
-    return {}

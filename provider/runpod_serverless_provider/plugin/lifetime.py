@@ -13,7 +13,7 @@ from .voice import Engine
 
 _LOG: Final = logging.getLogger(__name__)
 
-POLL_SECONDS: Final = 4.0
+POLL_SECONDS: Final = 2.0
 # The engine sends SIGKILL five seconds after SIGINT.
 SIGNAL_GRACE_SECONDS: Final = 4.0
 # Nobody waits for an orphan, so it may finish what costs money when torn.
@@ -81,6 +81,6 @@ class Lifetime:
         """Sleep until the next look, or give True when the end has come meanwhile."""
         try:
             await asyncio.wait_for(self._ended.wait(), self._poll_seconds)
-        except asyncio.TimeoutError:  # noqa: UP041 - Python 3.10 has two of them
+        except asyncio.TimeoutError:
             return False
         return True

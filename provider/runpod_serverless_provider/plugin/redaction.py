@@ -15,22 +15,23 @@ PLACEHOLDER: Final = "[secret]"
 _SHORTEST_RAW: Final = 4
 
 
-def is_covered(path: Path, secrets: Iterable[Path]) -> bool:
+def is_covered(path: Path, secrets: frozenset[Path]) -> bool:
     """Say whether `path` or one of its ancestors is in `secrets`."""
-    secrets = secrets if isinstance(secrets, frozenset | set) else frozenset(secrets)
     return any(path[:length] in secrets for length in range(len(path) + 1))
 
 
+def secret_leaves(values: Mapping[str, Any], secrets: frozenset[Path]) -> frozenset[tuple[Path, str]]:
+    """Collect all secret leaves as texts; numbers count by their digits, booleans and empty texts hold nothing worth hiding."""
+    return frozenset(
+        (path, str(leaf))
+        for path, leaf in (leaves(values) if secrets else ())
+        if isinstance(leaf, str | int | float) and not isinstance(leaf, bool) and leaf != "" and is_covered(path, secrets)
+    )
+
+
 def secret_texts(values: Mapping[str, Any], secrets: frozenset[Path]) -> frozenset[str]:
-    """Collect the texts of all secret leaves; numbers count by their digits, booleans say nothing worth hiding."""
-    texts: set[str] = set()
-    for path, leaf in leaves(values) if secrets else ():
-        if is_covered(path, secrets):
-            if isinstance(leaf, str):
-                texts.add(leaf)
-            elif isinstance(leaf, int | float) and not isinstance(leaf, bool):
-                texts.add(str(leaf))
-    return frozenset(texts - {""})
+    """Collect the texts of all secret leaves."""
+    return frozenset(text for _, text in secret_leaves(values, secrets))
 
 
 class Redactor:

@@ -7,8 +7,8 @@ import functools
 import logging
 import os
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, Final, Protocol, TypeVar
 
@@ -17,14 +17,14 @@ import grpc.aio
 
 from ..core import verbs
 from ..core.failures import CheckFailed, CreatedButFailed, Failure, NotConfigured
-from ..core.values import Path, contains_unknown, render_path
+from ..core.values import Path, contains_unknown, is_at_or_below, parse_pattern, render_path
+from ..core.version import DISTRIBUTION
 from . import configuration as config
 from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
-from .redaction import Redactor, secret_texts
+from .redaction import Redactor, secret_leaves, secret_texts
 from .status import NotOffered, Status, Stopping, Unsupported, init_failed_details, pack_status, shorten, translate
-from ..core.version import DISTRIBUTION
 from .voice import Engine, EngineVoice
-from .wire import decode, encode, is_secret_within, trace
+from .wire import decode, encode, is_secret_within, trace, whole_lists
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Core(Protocol):
         """Delete a resource."""
 
     def secret_paths(self, token: str) -> frozenset[Path]:
-        """The properties that the schema calls secret."""
+        """Name the properties that the schema calls secret."""
 
 
 Connect = Callable[[config.Configuration], Core]
@@ -87,7 +87,8 @@ class Matter:
     voice: EngineVoice
     schema_secrets: frozenset[Path] = frozenset()
     inputs: Struct | None = None
-    secrets: frozenset[Path] = field(default_factory=frozenset)
+    secrets: frozenset[Path] = frozenset()
+    secret_leaves: frozenset[tuple[Path, str]] = frozenset()
 
     @property
     def subject(self) -> str:
@@ -95,10 +96,17 @@ class Matter:
         return f"{self.token} {self.name!r}" if self.token else ""
 
     def decode(self, struct: Struct) -> tuple[dict[str, Any], frozenset[Path]]:
-        """Decode, and hide the secrets met from everything said during this call."""
+        """Decode, and remember the secrets met, to hide them from everything said and to find them in everything answered."""
         values, secrets = decode(struct)
-        self.redact.add(secret_texts(values, secrets | self.schema_secrets))
+        found = secret_leaves(values, secrets | self.schema_secrets)
+        self.redact.add(text for _, text in found)
+        self.secret_leaves |= found
         return values, secrets
+
+    def encode(self, values: Mapping[str, Any], secrets: frozenset[Path], *, preview: bool = False) -> Struct:
+        """Write outputs, or observed inputs, with their secrets wrapped: those that the core names, and those met in the request."""
+        found = secrets | trace(values, self.secret_leaves)
+        return encode(values, found, self.schema_secrets, allow_unknown=preview)
 
 
 def _about(urn: str, token: str, name: str) -> tuple[str, str]:
@@ -158,13 +166,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         urn = getattr(request, "urn", "")
         token, name = _about(urn, getattr(request, "type", ""), getattr(request, "name", ""))
         redact = Redactor(self._api_keys)
-        try:
-            hidden = self._schema_secrets(token)
-        except Exception:  # noqa: BLE001 - the RPC itself says what is wrong
-            hidden = frozenset()
-        return Matter(
-            urn=urn, token=token, name=name, redact=redact, voice=EngineVoice(self._engine, urn, redact), schema_secrets=hidden
-        )
+        return Matter(urn=urn, token=token, name=name, redact=redact, voice=EngineVoice(self._engine, urn, redact))
 
     def redact(self, text: str) -> str:
         """Remove what is secret for the whole process: the API keys."""
@@ -182,52 +184,29 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
             return Status(status.code, call.redact(status.message), status.details)
         except Exception as second:  # noqa: BLE001 - the last line of defence
             kinds = f"{type(problem).__name__}, then {type(second).__name__}"
-            return Status(
-                grpc.StatusCode.INTERNAL, f"internal error ({kinds}); this is a bug in {DISTRIBUTION}, please report it"
-            )
+            return Status(grpc.StatusCode.INTERNAL, f"internal error ({kinds}); this is a bug in {DISTRIBUTION}, please report it")
 
     def _init_failed(self, problem: CreatedButFailed, call: Matter) -> Status:
         """Keep the id whatever happens: without it the resource runs on, paid for and unmanaged."""
         reasons = [call.redact(reason) for reason in problem.reasons if reason] or ["its creation did not finish"]
         failed = provider_pb2.ErrorResourceInitFailed(id=problem.id, reasons=reasons)
-        secrets = call.secrets | getattr(problem, "secrets", frozenset())
-        failed.properties.CopyFrom(self._encode_surely(problem.outputs, secrets, call))
+        secrets = call.secrets | problem.secrets
+        failed.properties.CopyFrom(_encode_surely(problem.outputs, whole_lists(secrets), call))
         if call.inputs is not None:  # only a Read's inputs count
-            given = problem.inputs
-            failed.inputs.CopyFrom(self._encode_surely(given, secrets, call) if given else call.inputs)
+            failed.inputs.CopyFrom(_encode_surely(problem.inputs, secrets, call) if problem.inputs else call.inputs)
         message = shorten(call.redact(f"{call.subject}: {'; '.join(reasons)}"))
         details = pack_status(grpc.StatusCode.UNKNOWN, message, init_failed_details(failed))
         return Status(grpc.StatusCode.UNKNOWN, message, details)
 
-    def _encode_surely(self, values: Mapping[str, Any], secrets: frozenset[Path], call: Matter) -> Struct:
-        try:
-            return self._encode(values, secrets, call.token)
-        except Exception as problem:  # noqa: BLE001 - the id counts more
-            _LOG.error("partial properties were not kept: %s", type(problem).__name__)
-            return Struct()
-
-    def _configured(self) -> Core:
+    def _core_for(self, call: Matter) -> Core:
+        """Give the core, and learn what is secret by schema; asked before anything is touched, so that a wrong type fails harmlessly."""
         if self._core is None:
             raise NotConfigured("the provider is not configured; " + config.MISSING_KEY_HELP)
-        return self._core
-
-    def _schema_secrets(self, token: str) -> frozenset[Path]:
-        """Asked before a resource is touched, so that an unknown type fails harmlessly."""
         try:
-            return self._configured().secret_paths(token)
+            call.schema_secrets = self._core.secret_paths(call.token)
         except KeyError:
-            raise CheckFailed([Failure((), f"{config.PACKAGE} has no resource type {token!r}")]) from None
-
-    def _encode(
-        self,
-        values: Mapping[str, Any],
-        secrets: frozenset[Path],
-        token: str,
-        texts: frozenset[str] = frozenset(),
-        *,
-        preview: bool = False,
-    ) -> Struct:
-        return encode(values, secrets | trace(values, texts), self._schema_secrets(token), allow_unknown=preview)
+            raise CheckFailed([Failure((), f"{config.PACKAGE} has no resource type {call.token!r}")]) from None
+        return self._core
 
     async def _mutate(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
         """Carry out `work` to its end even if the engine dies and its RPC with it: a torn POST is a resource that nobody knows."""
@@ -328,31 +307,42 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     @_rpc
     async def CheckConfig(self, call: Matter, request: Any) -> Any:
         """Check the configuration and give back what the user wrote, with the key as a secret; nothing from the environment is added."""
+        call.schema_secrets = config.SECRET_PATHS
         values, secrets = call.decode(request.news)
-        sealed = secrets | {(config.SECRET_KEY,)}
-        call.redact.add(secret_texts(values, sealed))
+        # Asked here and not at Configure: only here does the version come from the program, and not from a state of long ago.
+        if remark := config.version_remark(values.get(config.VERSION_KEY), self._version):
+            await call.voice.warn(remark)
         failures = config.check(values)
         if failures:
-            return provider_pb2.CheckResponse(failures=_failures(failures, sealed, call))
-        return provider_pb2.CheckResponse(inputs=encode(values, sealed, allow_unknown=True))
+            return provider_pb2.CheckResponse(failures=_failures(failures, values, secrets, call))
+        return provider_pb2.CheckResponse(inputs=encode(values, secrets, call.schema_secrets, allow_unknown=True))
 
     @_rpc
     async def DiffConfig(self, call: Matter, request: Any) -> Any:
         """Compare configurations; never asks for a replacement."""
+        call.schema_secrets = config.SECRET_PATHS
         stored = request.old_inputs if request.HasField("old_inputs") else request.olds
         prior, _ = call.decode(stored)
         planned, _ = call.decode(request.news)
-        ignored = set(request.ignoreChanges)
-        changes = tuple(change for change in config.difference(prior, planned) if change.path[0] not in ignored)
-        return _difference(verbs.Difference(changes=changes))
+        ignored = [parse_pattern(pattern) for pattern in request.ignoreChanges]
+        return _difference(
+            verbs.Difference(
+                changes=tuple(
+                    change
+                    for change in config.difference(prior, planned)
+                    if not any(is_at_or_below(change.path, pattern) for pattern in ignored)
+                )
+            )
+        )
 
     @_rpc
     async def Configure(self, call: Matter, request: Any) -> Any:
         """Resolve the configuration and connect; no request is sent to Runpod, so nothing hangs here."""
+        call.schema_secrets = config.SECRET_PATHS
         values, _ = call.decode(request.args)
         if not request.HasField("args"):
             values = {key.rsplit(":", 1)[-1]: text for key, text in request.variables.items()}
-        call.redact.add(secret_texts(values, frozenset({(config.SECRET_KEY,)})))
+            call.redact.add(secret_texts(values, config.SECRET_PATHS))
         resolved = config.resolve(values, self._environment, self._home or FilePath.home())
         self._api_keys.add(resolved.api_key)
         call.redact.add((resolved.api_key,))
@@ -372,12 +362,12 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     @_rpc
     async def Check(self, call: Matter, request: Any) -> Any:
         """Validate inputs; what is wrong with them is an answer here, not an error."""
-        schema_secrets = self._schema_secrets(call.token)
-        olds, _ = call.decode(request.olds)
+        core = self._core_for(call)
+        olds, old_secrets = call.decode(request.olds)
         news, secrets = call.decode(request.news)
         autonaming, proposed = _autonaming(request)
         try:
-            checked = await self._configured().check(
+            checked = await core.check(
                 verbs.Check(
                     token=call.token,
                     name=call.name,
@@ -392,24 +382,28 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
             )
         except CheckFailed as problem:
             checked = verbs.Checked(inputs=news, failures=problem.failures)
+        # A default that is kept from the olds is as secret as it was there; what the program states is as secret as it says.
+        kept = frozenset(path for path in old_secrets if path and path[0] not in news)
         return provider_pb2.CheckResponse(
-            inputs=encode(checked.inputs, secrets, schema_secrets, allow_unknown=True),
-            failures=_failures(checked.failures, secrets | schema_secrets, call),
+            inputs=encode(checked.inputs, secrets | kept, call.schema_secrets, allow_unknown=True),
+            failures=_failures(checked.failures, news, secrets, call),
         )
 
     @_rpc
     async def Diff(self, call: Matter, request: Any) -> Any:
         """Plan."""
+        core = self._core_for(call)
         outputs, _ = call.decode(request.olds)
         old_inputs, _ = call.decode(request.old_inputs)
         news, secrets = call.decode(request.news)
-        planned = await self._configured().diff(
+        planned = await core.diff(
             verbs.Diff(
                 token=call.token,
                 id=request.id,
                 outputs=outputs,
                 old_inputs=old_inputs,
                 news=news,
+                urn=call.urn,
                 secrets=secrets,
                 ignore_changes=tuple(request.ignoreChanges),
                 voice=call.voice,
@@ -420,25 +414,26 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     @_rpc
     async def Create(self, call: Matter, request: Any) -> Any:
         """Create, or predict in a preview."""
+        core = self._core_for(call)
         inputs, call.secrets = call.decode(request.properties)
         _require_known(inputs, request.preview)
-        core, texts = self._prepare(call, inputs)
         work = core.create(
             verbs.Create(
                 token=call.token,
                 urn=call.urn,
                 inputs=inputs,
+                secrets=call.secrets,
                 preview=request.preview,
                 timeout_seconds=request.timeout,
                 voice=call.voice,
             )
         )
         created = await (work if request.preview else self._mutate(work))
-        secrets = call.secrets | created.secrets
         try:
-            properties = self._encode(created.outputs, secrets, call.token, texts, preview=request.preview)
+            secrets = whole_lists(call.secrets | created.secrets)
+            properties = call.encode(created.outputs, secrets, preview=request.preview)
         except Exception as problem:
-            if request.preview or not created.id:
+            if request.preview:
                 raise
             reason = f"its outputs could not be written ({type(problem).__name__}); this is a bug, please report it"
             raise CreatedButFailed(id=created.id, outputs={}, reasons=(reason,)) from problem
@@ -447,11 +442,12 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     @_rpc
     async def Update(self, call: Matter, request: Any) -> Any:
         """Update, or predict in a preview."""
-        outputs, _ = call.decode(request.olds)
+        core = self._core_for(call)
+        outputs, output_secrets = call.decode(request.olds)
         old_inputs, _ = call.decode(request.old_inputs)
-        news, call.secrets = call.decode(request.news)
+        news, secrets = call.decode(request.news)
         _require_known(news, request.preview)
-        core, texts = self._prepare(call, news)
+        call.secrets = secrets | output_secrets
         work = core.update(
             verbs.Update(
                 token=call.token,
@@ -460,6 +456,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
                 outputs=outputs,
                 old_inputs=old_inputs,
                 news=news,
+                secrets=call.secrets,
                 preview=request.preview,
                 timeout_seconds=request.timeout,
                 ignore_changes=tuple(request.ignoreChanges),
@@ -467,37 +464,42 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
             )
         )
         updated = await (work if request.preview else self._mutate(work))
-        secrets = call.secrets | updated.secrets
-        return provider_pb2.UpdateResponse(
-            properties=self._encode(updated.outputs, secrets, call.token, texts, preview=request.preview)
-        )
+        secrets = whole_lists(call.secrets | updated.secrets)
+        return provider_pb2.UpdateResponse(properties=call.encode(updated.outputs, secrets, preview=request.preview))
 
     @_rpc
     async def Read(self, call: Matter, request: Any) -> Any:
         """Refresh, get or import. What was secret in the state stays secret, in inputs and outputs alike."""
+        core = self._core_for(call)
         outputs, output_secrets = call.decode(request.properties)
         inputs, input_secrets = call.decode(request.inputs)
         call.secrets, call.inputs = output_secrets | input_secrets, request.inputs
-        core, texts = self._prepare(call, inputs)
-        texts |= secret_texts(outputs, output_secrets)
         observed = await core.read(
-            verbs.Read(token=call.token, urn=call.urn, id=request.id, inputs=inputs, outputs=outputs, voice=call.voice)
+            verbs.Read(
+                token=call.token,
+                urn=call.urn,
+                id=request.id,
+                inputs=inputs,
+                outputs=outputs,
+                secrets=call.secrets,
+                voice=call.voice,
+            )
         )
         if observed is None:
             return provider_pb2.ReadResponse()  # touching `properties` would make it a resource without id
         secrets = call.secrets | observed.secrets
         return provider_pb2.ReadResponse(
             id=observed.id or request.id,
-            properties=self._encode(observed.outputs, secrets, call.token, texts),
-            inputs=self._encode(observed.inputs, secrets, call.token, texts),
+            properties=call.encode(observed.outputs, whole_lists(secrets)),
+            inputs=call.encode(observed.inputs, secrets),
         )
 
     @_rpc
     async def Delete(self, call: Matter, request: Any) -> Any:
         """Delete."""
+        core = self._core_for(call)
         outputs, call.secrets = call.decode(request.properties)
         old_inputs, _ = call.decode(request.old_inputs)
-        core, _ = self._prepare(call, old_inputs)
         await self._mutate(
             core.delete(
                 verbs.Delete(
@@ -513,13 +515,6 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         )
         return Empty()
 
-    def _prepare(self, call: Matter, inputs: Mapping[str, Any]) -> tuple[Core, frozenset[str]]:
-        """Give the core and the secret texts of `inputs`, which are hidden from now on."""
-        core, schema_secrets = self._configured(), self._schema_secrets(call.token)
-        texts = secret_texts(inputs, call.secrets | schema_secrets)
-        call.redact.add(texts)
-        return core, texts
-
 
 def _require_known(values: Mapping[str, Any], is_preview: bool) -> None:
     if is_preview:
@@ -529,13 +524,23 @@ def _require_known(values: Mapping[str, Any], is_preview: bool) -> None:
         raise CheckFailed([Failure((), f"{name} is not known, although this is no preview") for name in unknown])
 
 
-def _failures(failures: tuple[Failure, ...], secrets: frozenset[Path], call: Matter) -> list[provider_pb2.CheckFailure]:
-    """Name the property only where it is not secret: the CLI prints the value of a named property."""
+def _encode_surely(values: Mapping[str, Any], secrets: frozenset[Path], call: Matter) -> Struct:
+    try:
+        return call.encode(values, secrets)
+    except Exception as problem:  # noqa: BLE001 - the id counts more
+        _LOG.error("partial properties were not kept: %s", type(problem).__name__)
+        return Struct()
+
+
+def _failures(
+    failures: Iterable[Failure], given: Mapping[str, Any], secrets: frozenset[Path], call: Matter
+) -> list[provider_pb2.CheckFailure]:
+    """Name the property only where it was given and holds no secret: the CLI prints the value of a named property."""
     answers = []
     for failure in failures:
         name = str(failure.path[0]) if failure.path else ""
-        shown = "" if is_secret_within(name, secrets) else name
-        answers.append(provider_pb2.CheckFailure(property=shown, reason=call.redact(failure.text)))
+        is_shown = name in given and not is_secret_within(name, secrets | call.schema_secrets)
+        answers.append(provider_pb2.CheckFailure(property=name if is_shown else "", reason=call.redact(failure.text)))
     return answers
 
 
@@ -562,7 +567,12 @@ def _difference(planned: verbs.Difference) -> provider_pb2.DiffResponse:
         deleteBeforeReplace=planned.delete_before_replace,
         hasDetailedDiff=True,
     )
-    for change in changes:
-        entry = response.detailedDiff[render_path(change.path)]
+    for change in sorted(changes, key=lambda change: change.kind in _REPLACING):  # of two on one path, a replacement is what counts
+        entry = response.detailedDiff[render_path(_speakable(change.path))]
         entry.kind, entry.inputDiff = _KINDS[change.kind], change.in_inputs
     return response
+
+
+def _speakable(path: Path) -> Path:
+    """Cut a path before a key that the engine's syntax has no spelling for; it takes a wrong path for a reason to stop the whole run."""
+    return path[: next((at for at, part in enumerate(path) if at and isinstance(part, str) and "\\" in part), len(path))]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 import grpc
@@ -20,9 +20,9 @@ from ..core.failures import (
     ProviderFailure,
     Refused,
 )
+from ..core.version import DISTRIBUTION
 from .configuration import MISSING_KEY_HELP, MISSING_KEY_NAME, MissingKey
 from .proto import AnyMessage, provider_pb2
-from ..core.version import DISTRIBUTION
 from .wire import Malformed
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -98,18 +98,16 @@ def _api_code(status: int) -> grpc.StatusCode:
 
 def _text(problem: Exception) -> str:
     if isinstance(problem, CheckFailed):
-        return (
-            "".join(f"\n  - {failure.text}" for failure in problem.failures) if problem.failures else "the inputs are not valid"
-        )
+        return "".join(f"\n  - {failure.text}" for failure in problem.failures) if problem.failures else "the inputs are not valid"
     if isinstance(problem, ProviderFailure | Malformed | Unsupported | Stopping | NotOffered):
         return str(problem) or type(problem).__name__
     return f"internal error ({type(problem).__name__}{_place(problem)}); this is a bug in {DISTRIBUTION}, please report it"
 
 
 def _place(problem: Exception) -> str:
-    """The line that raised. The text of an unexpected exception stays out: it may quote a secret in part, past recognition."""
+    """Name the line that raised. The text of an unexpected exception stays out: it may quote a secret in part, past recognition."""
     frames = traceback.extract_tb(problem.__traceback__)
-    return f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def shorten(message: str) -> str:
@@ -118,13 +116,13 @@ def shorten(message: str) -> str:
 
 
 def missing_key_details() -> AnyMessage:
-    """The details from which the CLI words its hint about a missing key."""
+    """Give the details from which the CLI words its hint about a missing key."""
     keys = provider_pb2.ConfigureErrorMissingKeys
     return _any(keys(missingKeys=[keys.MissingKey(name=MISSING_KEY_NAME, description=MISSING_KEY_HELP)]))
 
 
 def init_failed_details(failed: provider_pb2.ErrorResourceInitFailed) -> AnyMessage:
-    """The details by which the engine keeps a resource whose creation did not finish."""
+    """Give the details by which the engine keeps a resource whose creation did not finish."""
     return _any(failed)
 
 

@@ -61,7 +61,7 @@ class Engine:
                 return
             request = engine_pb2.LogRequest(message=message[:_MESSAGE_LIMIT], urn=urn, ephemeral=ephemeral)
             request.severity = severity  # type: ignore[assignment, unused-ignore]
-            await self._log_stub.Log(request, timeout=_LOG_TIMEOUT_SECONDS)
+            await self._log_stub.Log(request, timeout=_LOG_TIMEOUT_SECONDS)  # type: ignore[misc, unused-ignore]
         except Exception as problem:  # noqa: BLE001 - a lost message must not fail the work
             _LOG.debug("a message did not reach the engine: %s", type(problem).__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -33,7 +33,6 @@ UNKNOWN_SENTINELS: Final = frozenset(
 
 MAX_DEPTH: Final = 200
 _EXACT_INTEGER_LIMIT: Final = 2**53
-# Shorter texts coincide too easily ("true", "A100") for equality to mean that the secret itself travelled to another place.
 _SHORTEST_TRACED_SECRET: Final = 8
 
 
@@ -104,7 +103,7 @@ def _decode_fields(struct: Struct, path: Path, secrets: set[Path], depth: int) -
 
 
 def _decode_reference(fields: Mapping[str, Value], path: Path, secrets: set[Path], depth: int) -> Any:
-    """A resource stands for its id: unknown while the id is empty, its URN where the resource has no id (a component)."""
+    """Let a resource stand for its id: unknown while the id is empty, its URN where the resource has no id (a component)."""
     if "id" in fields:
         identifier = _decode(fields["id"], path, secrets, depth + 1)
         return UNKNOWN if identifier in ("", None) else identifier
@@ -122,11 +121,11 @@ def encode(
 ) -> Struct:
     """Write `values` for the engine, with all that lies at or below a secret path wrapped as secret.
 
-    A secret path that `values` does not have (its shape is another one) secures its deepest ancestor that exists, so nothing leaks; one
-    whose top-level property is absent has nothing to secure. Where unknowns are not allowed they are left out (nested ones become null)
-    rather than raised: by then the request has been carried out, and an error would lose the resource. The same holds for NaN.
+    A secret path into a value that has another shape secures its deepest ancestor, so nothing leaks. Where unknowns are not allowed they
+    are left out (nested ones become null) rather than raised: by then the request has been carried out, and an error would lose the
+    resource. The same holds for NaN.
     """
-    sealed = frozenset(_widen(path, values) for path in secrets | schema_secrets if not path or path[0] in values)
+    sealed = frozenset(found for path in secrets | schema_secrets if (found := _within(path, values)) is not None)
     struct = Struct()
     for key, value in values.items():
         encoded = _encode(value, (key,), sealed, allow_unknown, hidden=() in sealed)
@@ -135,12 +134,14 @@ def encode(
     return struct
 
 
-def _widen(path: Path, values: Mapping[str, Any]) -> Path:
+def _within(path: Path, values: Mapping[str, Any]) -> Path | None:
+    """Follow a secret path: to its end, to the last value whose shape it fits, or to nothing where a map lacks the key."""
     here: Any = values
     for length, part in enumerate(path):
-        in_map = isinstance(part, str) and isinstance(here, Mapping) and part in here
-        in_list = isinstance(part, int) and isinstance(here, list | tuple) and 0 <= part < len(here)
-        if not in_map and not in_list:
+        if isinstance(part, str) and isinstance(here, Mapping):
+            if part not in here:
+                return None
+        elif not (isinstance(part, int) and isinstance(here, list | tuple) and 0 <= part < len(here)):
             return path[:length]
         here = here[part]
     return path
@@ -183,12 +184,20 @@ def _encode(value: Any, path: Path, sealed: frozenset[Path], allow_unknown: bool
     return Value(string_value=str(value))
 
 
-def trace(values: Mapping[str, Any], texts: frozenset[str]) -> frozenset[Path]:
-    """Find the leaves of `values` that equal a secret text: the same secret, put by the API in another place or order."""
-    long = {text for text in texts if len(text) >= _SHORTEST_TRACED_SECRET}
-    if not long:
-        return frozenset()
-    return frozenset(path for path, leaf in leaves(values) if isinstance(leaf, str) and leaf in long)
+def whole_lists(secrets: Iterable[Path]) -> frozenset[Path]:
+    """Let a secret item make its list secret: a canonical list has its items in another order."""
+    return frozenset(path[: next((at for at, part in enumerate(path) if isinstance(part, int)), len(path))] for path in secrets)
+
+
+def trace(values: Mapping[str, Any], found: Iterable[tuple[Path, str]]) -> frozenset[Path]:
+    """Find the leaves of `values` that hold one of the secret texts `found` (with their paths) in another place.
+
+    A second net under the core's own answer. A text counts wherever it is, but a short one ("true", "A100") only under its own name.
+    """
+    texts = {(None if len(text) >= _SHORTEST_TRACED_SECRET else path[-1:], text) for path, text in found}
+    return frozenset(
+        path for path, leaf in leaves(values) if isinstance(leaf, str) and not texts.isdisjoint({(None, leaf), (path[-1:], leaf)})
+    )
 
 
 def is_secret_within(name: str, secrets: frozenset[Path]) -> bool:
