@@ -31,7 +31,7 @@ def without_internals(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def known_properties(model: type[Inputs], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of inputs or outputs that are properties of `model`."""
+    """Return the part of inputs or outputs that are properties of `model`."""
     return {name: properties[name] for info in model.model_fields.values() if (name := info.alias or "") in properties}
 
 

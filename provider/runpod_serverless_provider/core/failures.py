@@ -1,13 +1,13 @@
 """Every way in which work can fail, and the wording of it. Doors translate these to their own form; nothing else words an error.
 
-    ProviderFailure
-    ├── CheckFailed          the user can fix an input: one or more `Failure`s, each on a property path
-    ├── ApiProblem           the API answered and refused (problem+json, parsed)
-    ├── ApiUnreachable       no answer, and the request surely had no effect
-    ├── OutcomeUnknown       no usable answer, and the request may have had its effect
-    ├── Refused              the provider refuses before any request (deletion protection, ambiguous adoption …)
-    ├── NotConfigured        no API key
-    └── CreatedButFailed     the resource exists (id kept), but the work on it did not finish
+ProviderFailure
+├── CheckFailed          the user can fix an input: one or more `Failure`s, each on a property path
+├── ApiProblem           the API answered and refused (problem+json, parsed)
+├── ApiUnreachable       no answer, and the request surely had no effect
+├── OutcomeUnknown       no usable answer, and the request may have had its effect
+├── Refused              the provider refuses before any request (deletion protection, ambiguous adoption …)
+├── NotConfigured        no API key
+└── CreatedButFailed     the resource exists (id kept), but the work on it did not finish
 """
 
 from __future__ import annotations

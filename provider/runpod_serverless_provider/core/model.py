@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
@@ -95,9 +95,9 @@ class Default:
     """How a field that the program leaves out is filled.
 
     `choose` gets a `Lookup` of canonical inputs and returns the value in the user's form, or None for no default. It is not asked while
-    one of the properties that it looks at (`derived_from`) is unknown: then the default is unknown too. `text` says the default in the
-    schema and the README; a name in `derived_from` may have dots. A default is kept from one run to the next unless one of `derived_from` changes; one that
-    `follows_settings` also changes with the provider's configuration. A name in `derived_from` may have dots.
+    one of the properties that it looks at (`derived_from`, whose names may have dots) is unknown: then the default is unknown too.
+    `text` says the default in the schema and the README. A default is kept from one run to the next unless one of `derived_from`
+    changes; one that `follows_settings` also changes with the provider's configuration.
     """
 
     choose: Callable[[Lookup], Any]
@@ -115,9 +115,10 @@ class Spelled:
 
 @dataclass(frozen=True)
 class EnumName:
-    """The enum of the schema that lists the values of a string. Validation stays with the field's type, so an enum may be open."""
+    """The enum of the schema that lists the values of a `Literal`."""
 
     name: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class Facts:
         return self.nested is None and not isinstance(self.effect, StateOnly)
 
     def marker(self, kind: type[_M]) -> _M | None:
-        """The field's marker of one kind, if it has one."""
+        """Return the field's marker of one kind, if it has one."""
         return next((item for item in self.info.metadata if isinstance(item, kind)), None)
 
 
@@ -225,7 +226,7 @@ _M = typing.TypeVar("_M")
 
 
 def nested_model(annotation: Any) -> type[Inputs] | None:
-    """The input model that an annotation stands for, also through `| None`."""
+    """Return the input model that an annotation stands for, also through `| None`."""
     if isinstance(annotation, type) and issubclass(annotation, Inputs):
         return annotation
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -233,7 +234,7 @@ def nested_model(annotation: Any) -> type[Inputs] | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def facts(model: type[Inputs]) -> tuple[Facts, ...]:
     """List the facts of every field of `model`, outer before inner. Raises TypeError for a field without an effect."""
     return tuple(_facts(model, ()))
@@ -251,20 +252,20 @@ def _facts(model: type[Inputs], within: Path) -> Iterator[Facts]:
             yield from _facts(inner, path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def output_facts(model: type[Outputs]) -> tuple[Facts, ...]:
     """List the facts of every field of an output model."""
     return tuple(Facts((info.alias or attribute,), attribute, info) for attribute, info in model.model_fields.items())
 
 
-@lru_cache(maxsize=None)
+@cache
 def facts_by_path(model: type[Inputs]) -> Mapping[Path, Facts]:
-    """The facts of `model` by path."""
+    """Map the facts of `model` by path."""
     return {item.path: item for item in facts(model)}
 
 
 def facts_at(model: type[Inputs], path: Path) -> Facts:
-    """The facts of the innermost declared field on `path` (a key of a free map counts as its map)."""
+    """Return the facts of the innermost declared field on `path` (a key of a free map counts as its map)."""
     declared = facts_by_path(model)
     for length in range(len(path), 0, -1):
         if path[:length] in declared:
@@ -317,5 +318,5 @@ def nest(flat: Leaves) -> dict[str, Any]:
 
 
 def below(flat: Leaves, path: Path) -> dict[Path, Any]:
-    """The leaves at `path` and below it."""
+    """Return the leaves at `path` and below it."""
     return {leaf: value for leaf, value in flat.items() if leaf[: len(path)] == path}

@@ -99,7 +99,9 @@ def changes(
     for step in steps:
         prior = outputs if step.is_drift else old_inputs
         sources = {Kind.ADD: (news,), Kind.DELETE: (prior,)}.get(step.kind, ())
-        shown = resolvable(step.path, *sources) if sources else min(resolvable(step.path, prior), resolvable(step.path, news), key=len)
+        shown = (
+            resolvable(step.path, *sources) if sources else min(resolvable(step.path, prior), resolvable(step.path, news), key=len)
+        )
         has_old, has_new = get_in(prior, shown) is not None, get_in(news, shown) is not None
         kind = Kind.UPDATE if has_old and has_new else Kind.DELETE if has_old else Kind.ADD
         known = found.get(shown)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .checking import DEFAULTS_KEY, check, known_properties, strategy_of
-from .failures import ApiProblem, CreatedButFailed, OutcomeUnknown, ProviderFailure
+from .failures import ApiProblem, CreatedButFailed, OutcomeUnknown
 from .model import Leaves, nest, output_facts
 from .plan import Step, changes, compare
-from .ports import Api, Voice
+from .ports import Api
 from .resource import Resource, Task
 from .session import Session
 from .validation import tolerant
@@ -68,7 +68,9 @@ class Provider:
         if adopted is not None:
             return Created(*await self._adopt(resource, task, adopted, defaulted), secrets)
         try:
-            found = await self._session.api.request("POST", resource.path, body=resource.body(planned, resolved), voice=request.voice)
+            found = await self._session.api.request(
+                "POST", resource.path, body=resource.body(planned, resolved), voice=request.voice
+            )
         except ApiProblem as problem:
             advice = resource.advice(problem, task, self._replaced.get(request.urn))
             raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
@@ -79,7 +81,7 @@ class Provider:
             raise OutcomeUnknown("POST", resource.path, "the answer names no id").advised(_look_for(resource, request.urn, planned))
         try:
             outputs = self._outputs(resource, found, planned, resolved, defaulted)
-        except Exception as problem:  # noqa: BLE001 - whatever goes wrong from here on, the id must reach the state
+        except Exception as problem:
             reason = f"the answer to its creation could not be read ({type(problem).__name__}); `pulumi refresh` reads it again"
             raise CreatedButFailed(identifier, nest(planned), (reason,), secrets=secrets) from problem
         resource.noted(identifier, outputs, self._session)
@@ -174,7 +176,9 @@ class Provider:
         except ApiProblem as problem:
             if problem.status != 404:
                 task = Task(self._session, request.voice, prior, request.outputs, ())
-                raise problem.explained(f"deleting the {resource.noun} {request.id!r}", resource.advice(problem, task, None)) from None
+                raise problem.explained(
+                    f"deleting the {resource.noun} {request.id!r}", resource.advice(problem, task, None)
+                ) from None
 
     def _outputs(
         self, resource: Resource, found: Mapping[str, Any], planned: Leaves, prior: Mapping[str, Any], defaulted: frozenset[str]
@@ -200,7 +204,7 @@ def _steps(
 
 
 def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs beyond the inputs."""
+    """Return the outputs beyond the inputs."""
     return {item.name: outputs[item.name] for item in output_facts(resource.outputs) if item.name in outputs}
 
 

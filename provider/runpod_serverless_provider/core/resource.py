@@ -7,11 +7,26 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from .failures import ApiProblem, Failure
-from .model import At, DerivedFrom, Facts, Inputs, Leaves, Outputs, Secret, StateOnly, below, facts, facts_at, nest, open_leaf, output_facts
+from .model import (
+    At,
+    DerivedFrom,
+    Facts,
+    Inputs,
+    Leaves,
+    Outputs,
+    Secret,
+    StateOnly,
+    below,
+    facts,
+    facts_at,
+    nest,
+    open_leaf,
+    output_facts,
+)
 from .plan import Step
 from .ports import Voice
 from .session import Session
-from .values import UNKNOWN, Path, contains_unknown, get_in
+from .values import UNKNOWN, Path, get_in
 
 PACKAGE: Final = "runpod-serverless"
 
@@ -154,9 +169,8 @@ class Resource:
             value = get_in(found, item.at.path)
             if value is not None and item.at.read:
                 value = item.at.read(value)
-            for path, leaf in open_leaf(item.path, value).items():
-                if path in managed if managed is not None else leaf not in ("", []):
-                    observed[path] = leaf
+            leaves = open_leaf(item.path, value).items()
+            observed |= {path: leaf for path, leaf in leaves if (path in managed if managed is not None else leaf not in ("", []))}
         if managed is not None:
             for path, value in managed.items():
                 item = facts_at(self.inputs, path)
@@ -197,9 +211,11 @@ class Resource:
             sources = item.marker(DerivedFrom)
             if item.name in resolved:
                 outputs[item.name] = resolved[item.name]
-            elif steps is None or item.name not in prior:
-                outputs[item.name] = UNKNOWN
-            elif sources is not None and any(step.path[0] in sources.inputs for step in steps):
+            elif (
+                steps is None
+                or item.name not in prior
+                or (sources is not None and any(step.path[0] in sources.inputs for step in steps))
+            ):
                 outputs[item.name] = UNKNOWN
             else:
                 outputs[item.name] = prior[item.name]
@@ -221,8 +237,3 @@ def _put(body: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
         body = body.setdefault(part, {})
     known = body.get(path[-1])
     body[path[-1]] = {**known, **value} if isinstance(known, dict) and isinstance(value, Mapping) else value
-
-
-def is_known(*values: Any) -> bool:
-    """Is nothing of this unknown?"""
-    return not any(contains_unknown(value) for value in values)

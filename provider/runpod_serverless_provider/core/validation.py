@@ -17,7 +17,7 @@ Shown = Callable[[Path, Any], str]
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The known words most like `word`, best first; those that hold it whole come before those that only resemble it."""
+    """Find the known words most like `word`, best first; those that hold it whole come before those that only resemble it."""
     by_folded = {_folded(name): name for name in known}
     wanted = _folded(word)
     holding = [folded for folded in by_folded if wanted in folded] if len(wanted) > 2 else []
@@ -30,13 +30,13 @@ def _folded(word: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], count: int = 3) -> str:
-    """A closing question with the nearest known words, or nothing."""
+    """Word a closing question with the nearest known words, or nothing."""
     hits = nearest(word, known, count)
     return f"; did you mean {' or '.join(repr(hit) for hit in hits)}?" if hits else ""
 
 
 def shown_unless(secrets: frozenset[Path]) -> Shown:
-    """A writer of values in messages that never writes one on, above or below a secret path."""
+    """Make a writer of values in messages that never writes one on, above or below a secret path."""
 
     def shown(path: Path, value: Any) -> str:
         if any(path[: len(secret)] == secret or secret[: len(path)] == path for secret in secrets):

@@ -10,14 +10,7 @@ Path = tuple[str | int, ...]
 
 
 class Unknown:
-    """The type of `UNKNOWN`, a value that the engine learns only during `pulumi up`."""
-
-    _only: Unknown | None = None
-
-    def __new__(cls) -> Unknown:
-        if cls._only is None:
-            cls._only = super().__new__(cls)
-        return cls._only
+    """The type of `UNKNOWN`, a value that the engine learns only during `pulumi up`. There is one, which copies keep."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"

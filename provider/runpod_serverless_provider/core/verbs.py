@@ -96,7 +96,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Create:
-    """Create a resource from checked inputs; `secrets` are paths in `inputs`. With `preview`, no mutating request is sent and `inputs` may hold unknowns."""
+    """Create a resource from checked inputs; `secrets` are paths in them.
+
+    With `preview`, no request is sent that changes anything, and `inputs` may hold unknowns.
+    """
 
     token: str
     urn: str

@@ -20,7 +20,7 @@ def to_semver(version: str) -> str:
     match = _PEP_440.match(version)
     if match is None:
         return UNKNOWN_VERSION
-    release = (match["release"].split(".") + ["0", "0"])[:3]
+    release = [*match["release"].split("."), "0", "0"][:3]
     pre = [_PRE_RELEASES[match["pre"]], match["pre_number"]] if match["pre"] else []
     if match["dev"] is not None:
         pre += ["dev", match["dev"]]

@@ -46,10 +46,25 @@ class Flavor:
 
 FLAVORS: Final[Mapping[str, Flavor]] = {"cpu3g": Flavor(4, 10), "cpu3c": Flavor(2, 10), "cpu5c": Flavor(2, 15)}
 VCPU_COUNTS: Final = (2, 4, 8)
-CPU_SIZES: Final = tuple(f"{name}-{count}-{count * flavor.ram_gb_per_vcpu}" for name, flavor in FLAVORS.items() for count in VCPU_COUNTS)
+CPU_SIZES: Final = tuple(
+    f"{name}-{count}-{count * flavor.ram_gb_per_vcpu}" for name, flavor in FLAVORS.items() for count in VCPU_COUNTS
+)
 CPU_DATA_CENTERS: Final = ("EU-RO-1",)
 DATA_CENTERS: Final = (
-    *("US-CA-2", "US-GA-2", "US-IL-1", "US-KS-2", "US-MD-1", "US-MO-1", "US-MO-2", "US-NC-1", "US-NC-2", "US-NE-1", "US-TX-3", "US-WA-1"),
+    *(
+        "US-CA-2",
+        "US-GA-2",
+        "US-IL-1",
+        "US-KS-2",
+        "US-MD-1",
+        "US-MO-1",
+        "US-MO-2",
+        "US-NC-1",
+        "US-NC-2",
+        "US-NE-1",
+        "US-TX-3",
+        "US-WA-1",
+    ),
     *("EU-CZ-1", "EU-RO-1", "EUR-IS-1", "EUR-NO-1"),
 )
 DEFAULT_DATA_CENTER: Final = "EU-RO-1"
@@ -73,7 +88,7 @@ class Gpus:
         return tuple(card for cards in self.pools.values() for card in cards)
 
     def pool_of(self, card: str) -> str | None:
-        """The pool of a card."""
+        """Return the pool of a card."""
         return next((pool for pool, cards in self.pools.items() if card in cards), None)
 
 
@@ -181,13 +196,13 @@ def select(words: Iterable[str], gpus: Gpus) -> tuple[list[str], list[str]] | li
             hint = did_you_mean(card, [*gpus.pools, *gpus.cards]) or f"; GPU groups are {', '.join((ANY, *gpus.pools))}"
             failures.append(Failure(("gpu",), f"Runpod has no GPU type or group {card!r}{hint}"))
         else:
-            failures.append(Failure(("gpu",), f"{card!r} is not a GPU that this version knows, and the catalog is out of reach; try later"))
+            failures.append(
+                Failure(("gpu",), f"{card!r} is not a GPU that this version knows, and the catalog is out of reach; try later")
+            )
     if failures:
         return failures
     selected = [pool for pool in gpus.pools if pool in named or pool in by_pool]
-    excluded = [
-        card for pool in selected if pool not in named for card in gpus.pools[pool] if card not in by_pool[pool]
-    ]
+    excluded = [card for pool in selected if pool not in named for card in gpus.pools[pool] if card not in by_pool[pool]]
     return selected, excluded
 
 

@@ -32,7 +32,7 @@ from ..core.ports import Voice
 from ..core.resource import Resource, Task
 from ..core.session import Session
 from ..core.validation import did_you_mean
-from ..core.values import UNKNOWN, Path, contains_unknown
+from ..core.values import UNKNOWN, Path
 from . import forms
 from .catalog import ANY, DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
 from .enums import one_of, one_or_many, reference, word_of
@@ -139,7 +139,7 @@ class EndpointInputs(Inputs):
     """Name in the Runpod console; need not be unique."""
     type: Annotated[
         Literal["QUEUE", "LOAD_BALANCER"] | None,
-        EnumName("EndpointType"),
+        EnumName("EndpointType", "How requests reach workers: through a queue of jobs, or straight through a load balancer."),
         Recreates("the API cannot change how requests are routed", is_patchable=False),
         Default(lambda lookup: "QUEUE", "`QUEUE`"),
     ] = None
@@ -175,9 +175,7 @@ class EndpointInputs(Inputs):
     volume: Annotated[
         forms.VolumeIds | None,
         At("networkVolumes", clear=[], read=lambda ids: sorted(ids)),
-        Spelled(
-            one_or_many([{"type": "string"}, {"$ref": "#/resources/runpod-serverless:index:NetworkVolume"}])
-        ),
+        Spelled(one_or_many([{"type": "string"}, {"$ref": "#/resources/runpod-serverless:index:NetworkVolume"}])),
         Recreates(f"other storage {_WORKERS}"),
     ] = None
     """Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center."""
@@ -199,7 +197,7 @@ class EndpointInputs(Inputs):
     """Workers at most (a number, with none always on), or `{min, max}`."""
     scaler_type: Annotated[
         Literal["QUEUE_DELAY", "REQUEST_COUNT"] | None,
-        EnumName("ScalerType"),
+        EnumName("ScalerType", "What makes Runpod add workers: how long requests wait, or how many there are."),
         At("scaling", "type"),
         Updates(),
         Default(
@@ -225,14 +223,12 @@ class EndpointInputs(Inputs):
         Field(ge=1, le=3600),
     ] = None
     """Seconds that a worker stays up after a request, 1 to 3600."""
-    execution_timeout_ms: Annotated[
-        int | None, At("timeout"), Updates(), Default(lambda lookup: 0, "0 (no limit)")
-    ] = None
+    execution_timeout_ms: Annotated[int | None, At("timeout"), Updates(), Default(lambda lookup: 0, "0 (no limit)")] = None
     """Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days)."""
     flashboot: Annotated[
         Literal["OFF", "FLASHBOOT", "PRIORITY_FLASHBOOT"] | None,
         forms.FlashBootForm,
-        EnumName("FlashBoot"),
+        EnumName("FlashBoot", "How workers start from cached images."),
         Spelled(one_of({"type": "boolean"}, *word_of("FlashBoot"))),
         Recreates(f"another way of starting {_WORKERS}"),
         Default(lambda lookup: True, "`true`"),
@@ -289,7 +285,10 @@ class EndpointInputs(Inputs):
     """Environment variables of the workers. They win over those of `template` and `templateId`."""
     update_strategy: Annotated[
         Literal["replace", "inPlace"] | None,
-        EnumName("UpdateStrategy"),
+        EnumName(
+            "UpdateStrategy",
+            "What a change of hardware, image or placement does: a new endpoint, or a rolling release of the living one.",
+        ),
         StateOnly(),
         Default(
             lambda lookup: lookup.session.settings.default_update_strategy,
@@ -420,7 +419,9 @@ class Endpoint(Resource):
     async def forewarn(self, id: str, task: Task) -> None:
         """Say what a replacement costs."""
         names = ", ".join(dict.fromkeys(str(step.path[0]) for step in task.steps or () if step.replaces))
-        escape = "" if _is_in_place(task.planned) else " With `updateStrategy: inPlace`, Runpod rolls out what it can in place instead."
+        escape = (
+            "" if _is_in_place(task.planned) else " With `updateStrategy: inPlace`, Runpod rolls out what it can in place instead."
+        )
         await task.voice.inform(
             f"a change of {names} recreates the endpoint: the new one gets another id and other URLs, and when {id!r} is deleted its "
             f"queued and running jobs are cancelled.{escape}"
@@ -477,14 +478,18 @@ class Endpoint(Resource):
         plain = {**found, "scaling": {**scaling, "value": int(count) if isinstance(count, float) and count.is_integer() else count}}
         observed = super().observe(plain, managed, outputs, session)
         if managed is None:
-            for path in [path for path in observed if path[:2] in (("template", "env"), ("template", "image")) or _is_platforms(path)]:
+            for path in [
+                path for path in observed if path[:2] in (("template", "env"), ("template", "image")) or _is_platforms(path)
+            ]:
                 del observed[path]
         else:
             observed.update(_shadowed(managed))
             observed.update(_foreign_env(found, managed, outputs))
         if "gpu" in found:
             is_same = managed is not None and _is_selection(found["gpu"], outputs)
-            words = words_for(found["gpu"].get("pools", ()), found["gpu"].get("excludedTypes", ()), session.part(Catalog).known_gpus)
+            words = words_for(
+                found["gpu"].get("pools", ()), found["gpu"].get("excludedTypes", ()), session.part(Catalog).known_gpus
+            )
             observed[("gpu",)] = managed.get(("gpu",), words) if managed is not None and is_same else words
         return observed
 
@@ -529,9 +534,9 @@ class Endpoint(Resource):
         image = planned.get(("image",), planned.get(("template", "image")))
         if image is not None:
             outputs["image"] = image
-        if not contains_unknown(planned) and not (steps is None and (("templateId",) in planned or planned[("type",)] != "QUEUE")):
-            if "inheritedEnv" not in prior:
-                outputs.pop("inheritedEnv", None)
+        brings_env = ("templateId",) in planned or planned.get(("type",)) != "QUEUE"
+        if "inheritedEnv" not in prior and not (steps is None and brings_env):
+            outputs.pop("inheritedEnv", None)
         return outputs
 
 
@@ -550,11 +555,15 @@ def _is_in_place(planned: Leaves) -> bool:
 def _is_selection(gpu: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
     """Is this the selection of cards that `outputs` record?"""
     recorded = outputs.get("gpuPools"), outputs.get("excludedGpuTypes") or []
-    return recorded[0] is not None and set(gpu.get("pools", ())) == set(recorded[0]) and set(gpu.get("excludedTypes") or ()) == set(recorded[1])
+    return (
+        recorded[0] is not None
+        and set(gpu.get("pools", ())) == set(recorded[0])
+        and set(gpu.get("excludedTypes") or ()) == set(recorded[1])
+    )
 
 
 def _shadowed(managed: Leaves) -> dict[Path, Any]:
-    """What of `template` cannot be seen in the API's answer, because the endpoint's own property wins."""
+    """Keep what of `template` cannot be seen in the API's answer, because the endpoint's own property wins."""
     shadowed = {path: value for path, value in managed.items() if path[:2] == ("template", "env") and ("env", path[2]) in managed}
     if ("image",) in managed and ("template", "image") in managed:
         shadowed[("template", "image")] = managed[("template", "image")]
@@ -621,20 +630,27 @@ def _cpu_failures(sizes: list[str], centers: Any, cpus: Cpus) -> Iterator[Failur
             yield Failure(("cpu",), f"{flavor} comes with {least} to {most} vCPUs, not {count}")
         offered = cpus.data_centers[flavor]
         if isinstance(centers, list) and ANY not in centers and not set(centers) & set(offered):
-            where = f"Runpod offers {flavor} in {', '.join(offered)}" if offered else f"Runpod has no {flavor} in stock anywhere now"
+            where = (
+                f"Runpod offers {flavor} in {', '.join(offered)}" if offered else f"Runpod has no {flavor} in stock anywhere now"
+            )
             yield Failure(("datacenter",), f"{where}, not in {', '.join(centers)}; change datacenter, or the CPU size")
 
 
 async def _center_failures(centers: list[str], seen: frozenset[str], catalog: Catalog, voice: Voice) -> list[Failure]:
     missing = await catalog.missing_data_centers(centers, voice, seen)
     known = await catalog.data_centers(voice) if missing else None
-    return [Failure(("datacenter",), f"Runpod has no data center {name!r}{did_you_mean(name, known or DATA_CENTERS)}") for name in missing]
+    return [
+        Failure(("datacenter",), f"Runpod has no data center {name!r}{did_you_mean(name, known or DATA_CENTERS)}")
+        for name in missing
+    ]
 
 
 async def _volume_failures(ids: list[str], centers: Any, task: Task) -> list[Failure]:
     volumes = task.session.part(KnownVolumes)
     missing = await volumes.learn(ids, task.voice)
-    failures = [Failure(("volume",), f"this account has no network volume {id!r}; give the id of one, or the resource") for id in missing]
+    failures = [
+        Failure(("volume",), f"this account has no network volume {id!r}; give the id of one, or the resource") for id in missing
+    ]
     return failures + volumes.misplaced(ids, centers)
 
 
@@ -655,7 +671,9 @@ def _quota_advice(planned: Leaves, replaced: Mapping[str, Any] | None) -> str:
     most = planned.get(("workers", "max"))
     old = ((replaced or {}).get("workers") or {}).get("max")
     if old is None:
-        return f"workers.max ({most}) counts against the account's worker quota; lower it here or on other endpoints, or ask for more."
+        return (
+            f"workers.max ({most}) counts against the account's worker quota; lower it here or on other endpoints, or ask for more."
+        )
     return (
         f"While an endpoint is replaced, both exist for a moment: old max {old} + new max {most} = {old + most} workers count against "
         "the account's worker quota. Set the resource option `deleteBeforeReplace: true` (the old endpoint then goes first), lower "

@@ -1,4 +1,4 @@
-"""The enums of the schema: what a user may pick from. Those of names that Runpod adds to are open, any other string passes too."""
+"""The open enums of the schema, and the type specs that refer to types. Closed enums stand on their fields."""
 
 from __future__ import annotations
 
@@ -10,35 +10,18 @@ from . import catalog
 
 
 @dataclass(frozen=True)
-class EnumFacts:
-    """One enum: what it lists, and its values. `is_open` says that other values are accepted."""
+class OpenEnum:
+    """What is known of names that Runpod adds to: any other string passes too."""
 
     description: str
     values: tuple[str, ...]
-    is_open: bool = False
 
 
-ENUMS: Final[Mapping[str, EnumFacts]] = {
-    "CpuInstanceType": EnumFacts("CPU sizes: flavor, vCPUs and GB of memory.", catalog.CPU_SIZES, is_open=True),
-    "DataCenter": EnumFacts(
-        "Runpod's data centers; `any` lets the scheduler choose.", (catalog.ANY, *catalog.DATA_CENTERS), is_open=True
-    ),
-    "EndpointType": EnumFacts(
-        "How requests reach workers: through a queue of jobs, or straight through a load balancer.", ("QUEUE", "LOAD_BALANCER")
-    ),
-    "FlashBoot": EnumFacts("How workers start from cached images.", ("OFF", "FLASHBOOT", "PRIORITY_FLASHBOOT")),
-    "GpuGroup": EnumFacts(
-        "Serverless GPU pools: groups of cards of one size; `any` is all of them.", (catalog.ANY, *catalog.POOLS), is_open=True
-    ),
-    "GpuType": EnumFacts("GPU cards that belong to a serverless pool.", catalog.GPU_TYPES, is_open=True),
-    "ScalerType": EnumFacts(
-        "What makes Runpod add workers: how long requests wait, or how many there are.", ("QUEUE_DELAY", "REQUEST_COUNT")
-    ),
-    "UpdateStrategy": EnumFacts(
-        "What a change of hardware, image or placement does: a new endpoint, or a rolling release of the living one.",
-        ("replace", "inPlace"),
-    ),
-    "VolumeType": EnumFacts("Storage tiers of network volumes.", ("STANDARD", "HIGH_PERFORMANCE")),
+OPEN_ENUMS: Final[Mapping[str, OpenEnum]] = {
+    "CpuInstanceType": OpenEnum("CPU sizes: flavor, vCPUs and GB of memory.", catalog.CPU_SIZES),
+    "DataCenter": OpenEnum("Runpod's data centers; `any` lets the scheduler choose.", (catalog.ANY, *catalog.DATA_CENTERS)),
+    "GpuGroup": OpenEnum("Serverless GPU pools: groups of cards of one size; `any` is all of them.", (catalog.ANY, *catalog.POOLS)),
+    "GpuType": OpenEnum("GPU cards that belong to a serverless pool.", catalog.GPU_TYPES),
 }
 
 
@@ -53,7 +36,7 @@ def one_of(*options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def word_of(*enums: str) -> list[dict[str, Any]]:
-    """A string, or a member of one of these enums."""
+    """Allow a string, or a member of one of these enums."""
     return [{"type": "string"}, *({"type": "string", **reference(name)} for name in enums)]
 
 

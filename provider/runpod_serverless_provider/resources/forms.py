@@ -140,7 +140,7 @@ def data_centers_from_api(ids: Sequence[str]) -> list[str]:
 
 
 def disk_limit_gb(words: Sequence[str]) -> int | None:
-    """The container disk that the smallest of these CPU sizes may have; None where a limit is not known."""
+    """Return the container disk that the smallest of these CPU sizes may have; None where a limit is not known."""
     limits = []
     for flavor, _, count in (word.rpartition("-") for word in words):
         known = FLAVORS.get(flavor)

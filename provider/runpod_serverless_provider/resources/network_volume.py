@@ -42,7 +42,7 @@ class NetworkVolumeInputs(Inputs):
     """Data center that the volume is in. Endpoints that mount it run there."""
     type: Annotated[
         Literal["STANDARD", "HIGH_PERFORMANCE"] | None,
-        EnumName("VolumeType"),
+        EnumName("VolumeType", "Storage tiers of network volumes."),
         Recreates("a volume cannot change its storage, so its data is lost", is_patchable=False),
     ] = None
     """Storage tier. Default: the data center's own."""
@@ -83,7 +83,9 @@ class NetworkVolume(Resource):
         """Refuse to shrink, and to replace what is protected."""
         old, new = prior.get(("size",)), planned.get(("size",))
         if isinstance(old, int) and isinstance(new, int) and new < old:
-            yield Failure(("size",), f"a network volume cannot shrink: it has {old} GB, and {new} GB are asked for; set size to {old} or more")
+            yield Failure(
+                ("size",), f"a network volume cannot shrink: it has {old} GB, and {new} GB are asked for; set size to {old} or more"
+            )
         if prior.get(("deletionProtection",)) is not False:
             for step in steps:
                 if step.replaces:
@@ -101,7 +103,9 @@ class NetworkVolume(Resource):
         catalog, center = task.session.part(Catalog), task.planned.get(("datacenter",))
         if isinstance(center, str) and await catalog.missing_data_centers([center], task.voice):
             known = await catalog.data_centers(task.voice)
-            raise CheckFailed([Failure(("datacenter",), f"Runpod has no data center {center!r}{did_you_mean(center, known or DATA_CENTERS)}")])
+            raise CheckFailed(
+                [Failure(("datacenter",), f"Runpod has no data center {center!r}{did_you_mean(center, known or DATA_CENTERS)}")]
+            )
         return {"adopted": False, "mountPath": MOUNT_PATH}
 
     async def adopt(self, task: Task) -> Mapping[str, Any] | None:
@@ -117,7 +121,12 @@ class NetworkVolume(Resource):
         if len(found) > 1:
             ids = ", ".join(repr(volume["id"]) for volume in found)
             raise CheckFailed(
-                [Failure(("adoptExisting",), f"{len(found)} volumes in {center} are named {name!r} ({ids}); `pulumi import` the one that is meant")]
+                [
+                    Failure(
+                        ("adoptExisting",),
+                        f"{len(found)} volumes in {center} are named {name!r} ({ids}); `pulumi import` the one that is meant",
+                    )
+                ]
             )
         volume = found[0]
         live = volume["size"]
@@ -125,7 +134,9 @@ class NetworkVolume(Resource):
             said = f"the volume {volume['id']!r} to adopt has {live} GB and cannot shrink; set size to {live}"
             raise CheckFailed([Failure(("size",), said)])
         if planned.get(("type",), volume["type"]) != volume["type"]:
-            said = f"the volume {volume['id']!r} to adopt is {volume['type']}, which cannot change; set type to that, or leave it out"
+            said = (
+                f"the volume {volume['id']!r} to adopt is {volume['type']}, which cannot change; set type to that, or leave it out"
+            )
             raise CheckFailed([Failure(("type",), said)])
         return {**volume, "adopted": True, "mountPath": MOUNT_PATH}
 

@@ -6,14 +6,29 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from ..core.model import AutoNamed, Default, Facts, Inputs, Outputs, Recreates, Secret, StateOnly, Updates, facts, output_facts
+from ..core.model import (
+    AutoNamed,
+    Default,
+    EnumName,
+    Facts,
+    Inputs,
+    Outputs,
+    Recreates,
+    Secret,
+    StateOnly,
+    Updates,
+    facts,
+    output_facts,
+)
 from ..core.resource import PACKAGE, Resource
 from ..core.settings import CONFIGURATION, ConfigurationProperty
 from ..core.version import DISTRIBUTION, plugin_version
-from ..resources.enums import ENUMS, EnumFacts, one_of, word_of
-from .types import nested_types, spelled_type, type_of
+from ..resources.enums import OPEN_ENUMS, one_of, word_of
+from .types import literal_values, nested_types, spelled_type, type_of
 
-_DESCRIPTION: Final = "Runpod serverless endpoints and network volumes, with the parameters of Runpod Flash, on the Runpod REST API v2."
+_DESCRIPTION: Final = (
+    "Runpod serverless endpoints and network volumes, with the parameters of Runpod Flash, on the Runpod REST API v2."
+)
 
 
 def emit(resources: Iterable[Resource]) -> dict[str, Any]:
@@ -77,7 +92,11 @@ def _always_set(given: Iterable[Facts], computed: Iterable[Facts], resource: Res
 
 def input_property(item: Facts, noun: str) -> dict[str, Any]:
     """Return the spec of an input property."""
-    return {**spelled_type(item), **_said(item, noun), **({"willReplaceOnChanges": True} if isinstance(item.effect, Recreates) else {})}
+    return {
+        **spelled_type(item),
+        **_said(item, noun),
+        **({"willReplaceOnChanges": True} if isinstance(item.effect, Recreates) else {}),
+    }
 
 
 def _said(item: Facts, noun: str) -> dict[str, Any]:
@@ -115,17 +134,21 @@ def _text(docstring: str | None) -> str:
 
 
 def _types(resources: Iterable[Resource]) -> Iterator[tuple[str, Any]]:
-    for name, enum in ENUMS.items():
-        yield f"{PACKAGE}:index:{name}", _enum(enum)
+    for name, enum in OPEN_ENUMS.items():
+        yield f"{PACKAGE}:index:{name}", _enum(enum.description, enum.values)
     for resource in resources:
+        for item in facts(resource.inputs):
+            closed = item.marker(EnumName)
+            if closed is not None:
+                yield f"{PACKAGE}:index:{closed.name}", _enum(closed.description, literal_values(item.info.annotation))
         for item in (*facts(resource.inputs), *output_facts(resource.outputs)):
             for model in nested_types(item.info.annotation):
                 yield f"{PACKAGE}:index:{model.__name__}", _object(model, resource.noun)
 
 
-def _enum(enum: EnumFacts) -> dict[str, Any]:
-    members = [{"name": member_name(value), "value": value} for value in enum.values]
-    return {"type": "string", "description": enum.description, "enum": members}
+def _enum(description: str, values: Iterable[str]) -> dict[str, Any]:
+    members = [{"name": member_name(value), "value": value} for value in values]
+    return {"type": "string", "description": description, "enum": members}
 
 
 def member_name(value: str) -> str:
@@ -133,7 +156,7 @@ def member_name(value: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+", "_", value).lower()
 
 
-def _object(model: type[Inputs] | type[Outputs], noun: str) -> dict[str, Any]:
+def _object(model: type[Inputs | Outputs], noun: str) -> dict[str, Any]:
     if issubclass(model, Inputs):
         fields = {item.name: input_property(item, noun) for item in facts(model) if len(item.path) == 1}
         required = [item.name for item in facts(model) if item.info.is_required()]

@@ -41,7 +41,14 @@ def spelled_type(item: Facts) -> dict[str, Any]:
     return one_of(*word_of(enum.name)) if enum is not None else type_of(item.info.annotation)
 
 
-def nested_types(annotation: Any) -> list[type[Outputs] | type[Inputs]]:
+def literal_values(annotation: Any) -> tuple[str, ...]:
+    """List the values of the `Literal` in an annotation."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next((values for argument in get_args(annotation) if (values := literal_values(argument))), ())
+
+
+def nested_types(annotation: Any) -> list[type[Outputs | Inputs]]:
     """List the models that an annotation refers to."""
     if isinstance(annotation, type) and issubclass(annotation, Inputs | Outputs):
         return [annotation]
