@@ -48,7 +48,7 @@ def compare(
     """List what `planned` changes, against the prior inputs and, where these agree, against what was last observed.
 
     Only properties that `observed` has count as observed, and only leaves that the inputs have: what the program never set is the
-    server's.
+    server's, and to state it as it is changes nothing.
     """
     patterns = [parse_pattern(pattern) for pattern in ignored]
     seen = {path[0] for path in observed}
@@ -58,6 +58,8 @@ def compare(
             continue
         found = observed.get(path)
         facts = facts_at(model, path)
+        if old is None and found == new:  # what was the server's choice is now stated as it is
+            continue
         if old != new or new is UNKNOWN:
             steps.append(Step(path, facts, old, new, does_replace(facts, old, new, path, strategy)))
         elif path[0] in seen and found != new and not isinstance(facts.effect, StateOnly):
