@@ -224,10 +224,9 @@ def emulator(running_emulator: Running) -> Running:
     return running_emulator
 
 
-@pytest.fixture
-def engine_environment(tmp_path: Path, engine_directory: Path, emulator: Running) -> dict[str, str]:
+def environment_in(directory: Path, engine_directory: Path, url: str) -> dict[str, str]:
     """Make the environment of a machine where nobody is logged in, with the engine and this environment's programs on PATH."""
-    home, backend = tmp_path / "home", tmp_path / "backend"
+    home, backend = directory / "home", directory / "backend"
     home.mkdir()
     backend.mkdir()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "RUNPOD_"))}
@@ -244,11 +243,27 @@ def engine_environment(tmp_path: Path, engine_directory: Path, emulator: Running
         "PULUMI_HOME": str(home / ".pulumi"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "RUNPOD_API_KEY": KEY,
-        "RUNPOD_API_URL": emulator.url,
+        "RUNPOD_API_URL": url,
     }
+
+
+@pytest.fixture
+def engine_environment(tmp_path: Path, engine_directory: Path, emulator: Running) -> dict[str, str]:
+    """Make the environment of one test's stack."""
+    return environment_in(tmp_path, engine_directory, emulator.url)
 
 
 @pytest.fixture
 def stack(tmp_path: Path, engine_environment: dict[str, str]) -> Stack:
     """Give a project without a program yet."""
     return Stack(tmp_path / "project", engine_environment)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, engine_directory: Path) -> Iterator[tuple[Stack, Running]]:
+    """Give one stack and an emulator of its own to all tests of a module, which then leave both as they find them."""
+    from runpod_emulator.running import Running
+
+    directory = tmp_path_factory.mktemp("shared")
+    with Running(worker_quota=1000) as emulator:
+        yield Stack(directory / "project", environment_in(directory, engine_directory, emulator.url)), emulator

@@ -1,0 +1,38 @@
+"""The words in which the tests of the engine write programs and read the emulator's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from runpod_emulator.running import Running
+
+ENDPOINT: Final = "runpod-serverless:index:Endpoint"
+VOLUME: Final = "runpod-serverless:index:NetworkVolume"
+IMAGE: Final = "me/worker:1"
+
+
+def endpoint(options: Mapping[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
+    """State an endpoint; a property that is None is left out, and the image is `IMAGE` where none is given."""
+    return _resource(ENDPOINT, options, {"image": IMAGE, **properties})
+
+
+def volume(options: Mapping[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
+    """State a network volume without protection, so that it goes with its stack."""
+    return _resource(VOLUME, options, {"deletionProtection": False, **properties})
+
+
+def _resource(token: str, options: Mapping[str, Any] | None, properties: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in properties.items() if value is not None}
+    return {"type": token, "properties": given, **({"options": dict(options)} if options else {})}
+
+
+def secret(value: Any) -> dict[str, Any]:
+    """State a secret."""
+    return {"fn::secret": value}
+
+
+def sent(emulator: Running) -> list[str]:
+    """Give the requests since the log was cleared, as `POST /serverless`; identifiers are left out."""
+    return [f"{entry['method']} {entry['route'].removeprefix('/v2')}" for entry in emulator.requests()]
