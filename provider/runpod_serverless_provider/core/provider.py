@@ -6,22 +6,42 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .checking import DEFAULTS_KEY, check, known_properties, strategy_of
-from .failures import ApiProblem, CreatedButFailed, OutcomeUnknown
+from .failures import ApiProblem, CheckFailed, CreatedButFailed, OutcomeUnknown
+from .function import Function, listed_of
+from .listings import Listings
 from .model import Leaves, nest, output_facts
 from .plan import Step, changes, compare
-from .ports import Api
+from .ports import Api, Method, Voice
 from .resource import Resource, Task
 from .session import Session
-from .validation import tolerant
+from .validation import shown_unless, tolerant, validate
 from .values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, parse_pattern
-from .verbs import Check, Checked, Create, Created, Delete, Diff, Difference, Observed, Read, Settings, Update, Updated
+from .verbs import (
+    Check,
+    Checked,
+    Create,
+    Created,
+    Delete,
+    Diff,
+    Difference,
+    Invoke,
+    Invoked,
+    List,
+    Listed,
+    Observed,
+    Read,
+    Settings,
+    Update,
+    Updated,
+)
 
 
 class Provider:
     """The core of one configured provider. Raises KeyError for a type that it does not have, else only ProviderFailure."""
 
-    def __init__(self, resources: Iterable[Resource], api: Api, settings: Settings) -> None:
+    def __init__(self, resources: Iterable[Resource], api: Api, settings: Settings, functions: Iterable[Function] = ()) -> None:
         self._resources = {resource.token: resource for resource in resources}
+        self._functions = {function.token: function for function in functions}
         self._session = Session(api, settings)
         self._replaced: dict[str, Mapping[str, Any]] = {}
 
@@ -68,9 +88,7 @@ class Provider:
         if adopted is not None:
             return Created(*await self._adopt(resource, task, adopted, defaulted), secrets)
         try:
-            found = await self._session.api.request(
-                "POST", resource.path, body=resource.body(planned, resolved), voice=request.voice
-            )
+            found = await self._request("POST", resource, body=resource.body(planned, resolved), voice=request.voice)
         except ApiProblem as problem:
             advice = resource.advice(problem, task, self._replaced.get(request.urn))
             raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
@@ -121,7 +139,7 @@ class Provider:
             shown = {name: outputs[name] for name in resource.always_shown if name in outputs}
             return {**shown, **nest(planned), **computed, **resource.derived(planned, defaulted)}
         try:
-            found = await self._session.api.request("PATCH", f"{resource.path}/{id}", body=body, voice=task.voice)
+            found = await self._request("PATCH", resource, id, body=body, voice=task.voice)
         except ApiProblem as problem:
             raise problem.explained(f"updating the {resource.noun} {id!r}", resource.advice(problem, task, None)) from None
         return self._outputs(resource, found, planned, computed, defaulted)
@@ -172,13 +190,40 @@ class Provider:
             return
         await resource.before_delete(request.id, prior, self._session, request.voice)
         try:
-            await self._session.api.request("DELETE", f"{resource.path}/{request.id}", voice=request.voice)
+            await self._request("DELETE", resource, request.id, voice=request.voice)
         except ApiProblem as problem:
             if problem.status != 404:
                 task = Task(self._session, request.voice, prior, request.outputs, ())
                 raise problem.explained(
                     f"deleting the {resource.noun} {request.id!r}", resource.advice(problem, task, None)
                 ) from None
+
+    async def invoke(self, request: Invoke) -> Invoked:
+        """Answer a function's question with GETs alone. Raises KeyError for a function that it does not have."""
+        function = self._functions[request.token]
+        arguments = {name: value for name, value in request.arguments.items() if value is not None}
+        model, failures = validate(function.arguments, arguments, shown_unless(frozenset()))
+        if model is None:
+            return Invoked({}, failures=tuple(failures))
+        try:
+            answer = await function.call(self._session, model, request.voice)
+        except CheckFailed as problem:
+            return Invoked({}, failures=problem.failures)
+        return Invoked(answer.values, answer.secrets)
+
+    async def list_all(self, request: List) -> list[Listed]:
+        """List what exists, with 1 GET."""
+        found = await listed_of(self._resources[request.token], self._session, request.voice)
+        return [Listed(str(item["id"]), str(item.get("name", ""))) for item in found]
+
+    async def _request(
+        self, method: Method, resource: Resource, id: str = "", *, voice: Voice, body: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Write, and forget lists that the write outdates."""
+        try:
+            return await self._session.api.request(method, f"{resource.path}/{id}" if id else resource.path, body=body, voice=voice)
+        finally:
+            self._session.part(Listings).forget(resource.path)
 
     def _outputs(
         self, resource: Resource, found: Mapping[str, Any], planned: Leaves, prior: Mapping[str, Any], defaulted: frozenset[str]

@@ -63,6 +63,8 @@ class Resource:
     """The member of a list answer that holds the items."""
     inputs: ClassVar[type[Inputs]]
     outputs: ClassVar[type[Outputs]]
+    plural: ClassVar[str]
+    """As in the name of the function that lists them: `Endpoints`."""
     stables: ClassVar[tuple[str, ...]] = ()
     """Outputs that no update changes."""
     always_shown: ClassVar[tuple[str, ...]] = ()
@@ -193,6 +195,20 @@ class Resource:
     def stated(self, observed: Leaves, found: Mapping[str, Any]) -> dict[str, Any]:
         """Write all that was observed in the form in which a program would state it."""
         return nest(observed)
+
+    def is_discoverable(self, found: Mapping[str, Any]) -> bool:
+        """Say whether an object of the API's list is one that a program would manage."""
+        return True
+
+    async def seen(self, found: Mapping[str, Any], session: Session, voice: Voice) -> tuple[dict[str, Any], frozenset[Path]]:
+        """Return the outputs of an object that no state knows, and the secret paths in them."""
+        await self.before_reading(found, None, {}, session, voice)
+        observed = self.observe(found, None, {}, session)
+        shown = {
+            item.name: value for item in self.facts if item.name in self.always_shown and (value := get_in(found, item.at.path))
+        }
+        outputs = {**shown, **nest(observed), **self.computed(found, {}, {}), **self.derived(observed, frozenset())}
+        return outputs, self.secrets(self.secret_observed(observed))
 
     def secret_observed(self, observed: Iterable[Path]) -> frozenset[Path]:
         """Say which observed values may be secret although nobody told so, as no input stated them."""

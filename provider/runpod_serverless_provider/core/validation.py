@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from .failures import Failure
-from .model import Inputs, facts, leaves_of
+from .model import Inputs, leaves_of, nested_model
 from .values import Path
 
 Shown = Callable[[Path, Any], str]
@@ -46,7 +46,10 @@ def shown_unless(secrets: frozenset[Path]) -> Shown:
     return shown
 
 
-def validate(model: type[Inputs], values: Mapping[str, Any], shown: Shown) -> tuple[Inputs | None, list[Failure]]:
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def validate(model: type[_Model], values: Mapping[str, Any], shown: Shown) -> tuple[_Model | None, list[Failure]]:
     """Validate `values`; return the canonical model, or None and every failure."""
     try:
         return model.model_validate(dict(values)), []
@@ -68,7 +71,7 @@ def tolerant(model: type[Inputs], values: Mapping[str, Any]) -> dict[Path, Any]:
                 foreign[(name,)] = values.pop(name)
 
 
-def _failures(model: type[Inputs], errors: Iterable[ErrorDetails], shown: Shown) -> Iterator[Failure]:
+def _failures(model: type[BaseModel], errors: Iterable[ErrorDetails], shown: Shown) -> Iterator[Failure]:
     seen: set[Path] = set()
     for error in errors:
         path = tuple(part for part in error["loc"] if part != "[key]")
@@ -78,11 +81,19 @@ def _failures(model: type[Inputs], errors: Iterable[ErrorDetails], shown: Shown)
         yield Failure(path, _reason(model, path, error, shown))
 
 
-def _reason(model: type[Inputs], path: Path, error: ErrorDetails, shown: Shown) -> str:
+def _siblings(model: type[BaseModel], path: Path) -> list[str]:
+    for part in path[:-1]:
+        inner = next((nested_model(info.annotation) for info in model.model_fields.values() if info.alias == part), None)
+        if inner is None:
+            return []
+        model = inner
+    return [info.alias or "" for info in model.model_fields.values()]
+
+
+def _reason(model: type[BaseModel], path: Path, error: ErrorDetails, shown: Shown) -> str:
     kind, context, value = error["type"], error.get("ctx", {}), shown(path, error["input"])
     if kind == "extra_forbidden":
-        siblings = [item.name for item in facts(model) if item.path[:-1] == path[:-1]]
-        return f"there is no such property{did_you_mean(str(path[-1]), siblings, 1)}"
+        return f"there is no such property{did_you_mean(str(path[-1]), _siblings(model, path), 1)}"
     if kind in ("greater_than_equal", "less_than_equal"):
         bound = context.get("ge", context.get("le"))
         return f"must be at {'least' if kind == 'greater_than_equal' else 'most'} {bound}, not {value}"

@@ -181,6 +181,40 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Invoke:
+    """Call a function. `arguments` hold no unknowns."""
+
+    token: str
+    arguments: Properties
+    voice: Voice = field(default_factory=Silent)
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """What a function returns, or what is wrong with its arguments."""
+
+    values: Properties
+    secrets: frozenset[Path] = NO_SECRETS
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class List:
+    """List the resources of one type that exist, whoever made them."""
+
+    token: str
+    voice: Voice = field(default_factory=Silent)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One that exists."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """The provider's configuration as the core needs it."""
 

@@ -1,6 +1,8 @@
 """The resources. A further one is a module here and a line in `RESOURCES`; nothing else lists them."""
 
 from .endpoint import Endpoint
+from .functions import functions_for
 from .network_volume import NetworkVolume
 
 RESOURCES = (Endpoint(), NetworkVolume())
+FUNCTIONS = functions_for(RESOURCES)

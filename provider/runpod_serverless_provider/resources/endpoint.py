@@ -352,6 +352,7 @@ class Endpoint(Resource):
     noun = "endpoint"
     path = "/serverless"
     list_key = "endpoints"
+    plural = "Endpoints"
     inputs = EndpointInputs
     outputs = EndpointOutputs
     stables = ("createdAt",)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.failures import ApiProblem, ApiUnreachable, Failure
+from ..core.listings import Listings
 from ..core.ports import Voice
 from ..core.session import Session
 from ..core.values import UNKNOWN
@@ -36,7 +37,7 @@ class KnownVolumes:
 
     async def listing(self, voice: Voice) -> list[Mapping[str, Any]]:
         """List all volumes (`listNetworkVolumes`) and remember them."""
-        found: list[Mapping[str, Any]] = (await self._session.api.request("GET", PATH, voice=voice))["networkVolumes"]
+        found = await self._session.part(Listings).get(PATH, "networkVolumes", voice)
         for volume in found:
             self.note(volume["id"], volume.get("dataCenter"))
         return found

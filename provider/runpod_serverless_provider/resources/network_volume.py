@@ -69,6 +69,7 @@ class NetworkVolume(Resource):
     noun = "network volume"
     path = PATH
     list_key = "networkVolumes"
+    plural = "NetworkVolumes"
     inputs = NetworkVolumeInputs
     outputs = NetworkVolumeOutputs
     stables = ("adopted", "mountPath")

@@ -1,0 +1,43 @@
+"""Lists of the API's objects, at most one of each kind in a process until a write of ours changes that kind."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from .failures import ProviderFailure
+from .ports import Voice
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_PAGING: Final = re.compile(r"next|cursor|page|more|token|offset", re.IGNORECASE)
+
+
+class Listings:
+    """Takes lists and keeps them. Raises ProviderFailure for a list that comes in pages, of which the API's document knows nothing."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._kept: dict[str, list[Mapping[str, Any]]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def get(self, path: str, key: str, voice: Voice, query: Mapping[str, str] | None = None) -> list[Mapping[str, Any]]:
+        """Return the items that `GET path` lists under `key`."""
+        name = f"{path}?{sorted((query or {}).items())}"
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if name not in self._kept:
+                found = await self._session.api.request("GET", path, query=query, voice=voice)
+                paging = [field for field in found if field != key and _PAGING.search(field)]
+                if paging:
+                    said = f"the list at {path} comes in pages ({', '.join(map(repr, paging))}), which this version cannot read"
+                    raise ProviderFailure(f"{said}; look for a newer version")
+                self._kept[name] = found[key]
+            return self._kept[name]
+
+    def forget(self, path: str) -> None:
+        """Drop the lists at `path`, because something there was written."""
+        for name in [name for name in self._kept if name.startswith(f"{path}?")]:
+            del self._kept[name]

@@ -1,0 +1,352 @@
+"""The functions: a look-up and a list for each resource, and questions to the catalog. Every one sends GETs only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from ..core.failures import ApiProblem, CheckFailed, Failure
+from ..core.function import Answer, Arguments, Function, Get, GetAll
+from ..core.listings import Listings
+from ..core.model import At, Outputs
+from ..core.ports import Voice
+from ..core.resource import Resource
+from ..core.session import Session
+from ..core.values import get_in
+from . import forms
+
+
+class Place(Outputs):
+    """A data center, and how much of something it has."""
+
+    id: str
+    """Data center."""
+    availability: str
+    """`LOW`, `MEDIUM` or `HIGH`."""
+
+
+class GpuTypeDetails(Outputs):
+    """A GPU type of the catalog."""
+
+    id: str
+    """What `gpu` takes."""
+    name: str
+    """Short name."""
+    pool: str | None = None
+    """Serverless pool (GPU group); none where no endpoint can run on the card."""
+    manufacturer: str
+    """`NVIDIA` or `AMD`."""
+    memory_in_gb: Annotated[int, At("memory")]
+    """Memory of one card in GB."""
+    price_per_hour: Annotated[float | None, At("price", "serverless")] = None
+    """Serverless list price of one card in USD per hour."""
+    availability: str
+    """Serverless stock over all data centers: `NONE`, `LOW`, `MEDIUM` or `HIGH`."""
+    data_centers: list[Place]
+    """Where it is in stock."""
+
+
+class GpuTypes(Outputs):
+    """GPU types."""
+
+    gpu_types: list[GpuTypeDetails]
+    """The types found, in the catalog's order."""
+
+
+class GpuTypesArguments(Arguments):
+    """Which GPU types are wanted."""
+
+    pool: str | None = None
+    """Only cards of this serverless pool (GPU group)."""
+    datacenter: forms.DataCenterWord | None = None
+    """Only cards that this data center has in stock."""
+    gpu_count: Annotated[int, Field(ge=1)] | None = None
+    """Stock for this many cards in one worker. Default: 1."""
+    min_cuda_version: forms.CudaVersion | None = None
+    """Stock on hosts of at least this CUDA version (`major.minor`)."""
+    only_available: bool | None = None
+    """Leave out cards without stock. Default: `false`."""
+
+
+class GetGpuTypes(Function):
+    """GPU types of the catalog with their serverless price and stock (`listGpuTypes`)."""
+
+    arguments = GpuTypesArguments
+    answers = GpuTypes
+
+    async def call(self, session: Session, arguments: GpuTypesArguments, voice: Voice) -> Answer:
+        """Ask for the serverless stock, and filter."""
+        query = {"include": "AVAILABILITY", "product": "SERVERLESS"}
+        query |= {} if arguments.gpu_count is None else {"count": str(arguments.gpu_count)}
+        query |= {} if arguments.min_cuda_version is None else {"minCudaVersion": arguments.min_cuda_version}
+        found = [_stocked(GpuTypeDetails, item) for item in await _list(session, "/catalog/gpus", "gpus", voice, query)]
+        kept = [item for item in found if arguments.pool in (None, item.get("pool")) and _is_wanted(item, arguments)]
+        return Answer({"gpuTypes": kept})
+
+
+class CpuTypeDetails(Outputs):
+    """A CPU flavor of the catalog."""
+
+    id: str
+    """Flavor, with which the sizes that `cpu` takes begin."""
+    name: str
+    """Name."""
+    group: str
+    """Generation."""
+    min_vcpu_count: Annotated[int, At("vcpu", "min")]
+    """vCPUs at least."""
+    max_vcpu_count: Annotated[int, At("vcpu", "max")]
+    """vCPUs at most."""
+    memory_in_gb_per_vcpu: Annotated[float, At("ramGbPerVcpu")]
+    """Memory in GB for each vCPU."""
+    price_per_vcpu_hour: Annotated[float, At("price", "serverlessPerVcpu")]
+    """Serverless list price of one vCPU in USD per hour."""
+    availability: str
+    """Serverless stock over all data centers: `NONE`, `LOW`, `MEDIUM` or `HIGH`."""
+    data_centers: list[Place]
+    """Where it is in stock."""
+
+
+class CpuTypes(Outputs):
+    """CPU flavors."""
+
+    cpu_types: list[CpuTypeDetails]
+    """The flavors found, in the catalog's order."""
+
+
+class CpuTypesArguments(Arguments):
+    """Which CPU flavors are wanted."""
+
+    datacenter: forms.DataCenterWord | None = None
+    """Only flavors that this data center has in stock."""
+    vcpu_count: Annotated[int, Field(ge=2)] | None = None
+    """Stock for workers with this many vCPUs, a power of two."""
+    only_available: bool | None = None
+    """Leave out flavors without stock. Default: `false`."""
+
+
+class GetCpuTypes(Function):
+    """CPU flavors of the catalog with their serverless price and stock (`listCpuTypes`)."""
+
+    arguments = CpuTypesArguments
+    answers = CpuTypes
+
+    async def call(self, session: Session, arguments: CpuTypesArguments, voice: Voice) -> Answer:
+        """Ask for the serverless stock, and filter."""
+        query = {"include": "AVAILABILITY", "product": "SERVERLESS"}
+        query |= {} if arguments.vcpu_count is None else {"vcpuCount": str(arguments.vcpu_count)}
+        found = [_stocked(CpuTypeDetails, item) for item in await _list(session, "/catalog/cpus", "cpus", voice, query)]
+        return Answer({"cpuTypes": [item for item in found if _is_wanted(item, arguments)]})
+
+
+class DataCenterDetails(Outputs):
+    """A data center of the catalog."""
+
+    id: str
+    """What `datacenter` takes."""
+    name: str
+    """Name."""
+    region: str
+    """Region, such as `EUROPE`."""
+    network_volume_types: list[str]
+    """Storage tiers of network volumes that it offers; none where it has no network volumes."""
+    compliance: list[str]
+    """Compliance programmes."""
+    global_network: bool
+    """Has it Runpod's global network?"""
+    gpu_types: Annotated[list[str], At("gpuAvailability")]
+    """GPU types that it has in stock."""
+    cpu_flavors: Annotated[list[str], At("cpuAvailability")]
+    """CPU flavors that it has in stock."""
+
+
+class DataCenters(Outputs):
+    """Data centers."""
+
+    data_centers: list[DataCenterDetails]
+    """Those found, in the catalog's order."""
+
+
+class DataCentersArguments(Arguments):
+    """Which data centers are wanted. Filters combine."""
+
+    region: str | None = None
+    """Only those of this region."""
+    network_volume_type: Literal["STANDARD", "HIGH_PERFORMANCE"] | None = None
+    """Only those that offer network volumes of this storage tier."""
+    gpu_type: str | None = None
+    """Only those that have this GPU type in stock."""
+    cpu_flavor: str | None = None
+    """Only those that have this CPU flavor in stock."""
+
+
+class GetDataCenters(Function):
+    """Data centers of the catalog with what each has in stock (`listDataCenters`)."""
+
+    arguments = DataCentersArguments
+    answers = DataCenters
+
+    async def call(self, session: Session, arguments: DataCentersArguments, voice: Voice) -> Answer:
+        """Take the whole list with its stock, and filter."""
+        query = {"include": "GPU_AVAILABILITY,CPU_AVAILABILITY"}
+        listed = await _list(session, "/catalog/datacenters", "dataCenters", voice, query)
+        found = []
+        for item in listed:
+            center = _shown(DataCenterDetails, item)
+            for name in ("gpuTypes", "cpuFlavors"):
+                center[name] = [offer["id"] for offer in center.get(name) or () if offer.get("availability") != "NONE"]
+            found.append(center)
+        wanted = (
+            ("gpuTypes", arguments.gpu_type),
+            ("cpuFlavors", arguments.cpu_flavor),
+            ("networkVolumeTypes", arguments.network_volume_type),
+        )
+        kept = [
+            center
+            for center in found
+            if arguments.region in (None, center["region"])
+            and all(value is None or value in center[name] for name, value in wanted)
+        ]
+        return Answer({"dataCenters": kept})
+
+
+class WorkerDetails(Outputs):
+    """A worker of an endpoint."""
+
+    id: str
+    """Worker."""
+    status: str
+    """`RUNNING`, `IDLE`, `INITIALIZING`, `THROTTLED` (waits for capacity) or `UNHEALTHY`."""
+    version: int | None = None
+    """Release that it runs."""
+    is_stale: bool
+    """Does it run an older release than the endpoint's newest?"""
+    image: str | None = None
+    """Container image that it runs."""
+    gpu_type: Annotated[str | None, At("gpuTypeId")] = None
+    """Card that it was placed on."""
+    datacenter: Annotated[str | None, At("dataCenterId")] = None
+    """Data center that it was placed in."""
+    uptime_seconds: int | None = None
+    """Seconds since it started."""
+
+
+class Workers(Outputs):
+    """The workers of an endpoint now."""
+
+    endpoint_version: int | None = None
+    """The endpoint's newest release."""
+    workers: list[WorkerDetails]
+    """The active ones."""
+
+
+class EndpointWorkersArguments(Arguments):
+    """Whose workers are wanted."""
+
+    endpoint_id: forms.Text
+    """Id of the endpoint."""
+
+
+class GetEndpointWorkers(Function):
+    """The active workers of an endpoint, where each runs, and which release (`listEndpointWorkers`)."""
+
+    arguments = EndpointWorkersArguments
+    answers = Workers
+
+    async def call(self, session: Session, arguments: EndpointWorkersArguments, voice: Voice) -> Answer:
+        """Ask afresh each time: workers come and go."""
+        try:
+            found = await session.api.request("GET", f"/serverless/{arguments.endpoint_id}/workers", voice=voice)
+        except ApiProblem as problem:
+            if problem.status == 404:
+                raise CheckFailed([Failure(("endpointId",), f"there is no endpoint {arguments.endpoint_id!r}")]) from None
+            raise problem.explained(f"listing the workers of the endpoint {arguments.endpoint_id!r}") from None
+        workers = [_shown(WorkerDetails, worker) for worker in found["workers"]]
+        version = found.get("endpointVersion")
+        return Answer({"workers": workers, **({} if version is None else {"endpointVersion": version})})
+
+
+class PublicTemplateDetails(Outputs):
+    """A public template."""
+
+    id: str
+    """What an endpoint's `templateId` takes, where it is a serverless template."""
+    name: str
+    """Name."""
+    image: str
+    """Container image."""
+    serverless: bool
+    """Is it for endpoints, or for pods?"""
+    category: str
+    """`NVIDIA`, `AMD` or `CPU`."""
+    container_disk_in_gb: Annotated[int, At("disk")]
+    """Container disk in GB."""
+
+
+class PublicTemplates(Outputs):
+    """Public templates."""
+
+    public_templates: list[PublicTemplateDetails]
+    """At most 100, as the API gives no more."""
+
+
+class PublicTemplatesArguments(Arguments):
+    """Which public templates are wanted."""
+
+    source: Literal["official", "verified", "community"] | None = None
+    """Whose they are. Default: `official`."""
+    serverless: bool | None = None
+    """Only those for endpoints (`true`) or for pods (`false`)."""
+
+
+class GetPublicTemplates(Function):
+    """Templates that Runpod and its users publish (`listPublicTemplates`)."""
+
+    arguments = PublicTemplatesArguments
+    answers = PublicTemplates
+
+    async def call(self, session: Session, arguments: PublicTemplatesArguments, voice: Voice) -> Answer:
+        """Take one slice of the list, and filter."""
+        query = {"source": arguments.source or "official"}
+        found = await _list(session, "/catalog/templates", "templates", voice, query)
+        kept = [item for item in found if arguments.serverless in (None, item["serverless"])]
+        return Answer({"publicTemplates": [_shown(PublicTemplateDetails, item) for item in kept]})
+
+
+async def _list(session: Session, path: str, key: str, voice: Voice, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    try:
+        return await session.part(Listings).get(path, key, voice, query)
+    except ApiProblem as problem:
+        raise problem.explained("reading Runpod's catalog") from None
+
+
+def _shown(model: type[Outputs], item: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an object of the API the names of `model`."""
+    shown = {}
+    for attribute, info in model.model_fields.items():
+        name = info.alias or attribute
+        at = next((marker for marker in info.metadata if isinstance(marker, At)), At(name))
+        value = get_in(item, at.path)
+        if value is not None:
+            shown[name] = value
+    return shown
+
+
+def _stocked(model: type[Outputs], item: Mapping[str, Any]) -> dict[str, Any]:
+    places = [_shown(Place, place) for place in item.get("dataCenters") or ()]
+    return {**_shown(model, item), "availability": item.get("availability", "NONE"), "dataCenters": places}
+
+
+def _is_wanted(item: Mapping[str, Any], arguments: GpuTypesArguments | CpuTypesArguments) -> bool:
+    is_there = arguments.datacenter is None or any(place["id"] == arguments.datacenter for place in item["dataCenters"])
+    return is_there and not (arguments.only_available and item["availability"] == "NONE")
+
+
+CATALOG: Final = (GetGpuTypes(), GetCpuTypes(), GetDataCenters(), GetEndpointWorkers(), GetPublicTemplates())
+
+
+def functions_for(resources: Iterable[Resource]) -> tuple[Function, ...]:
+    """Return all functions: two for each resource, and those of the catalog."""
+    return (*(function for resource in resources for function in (Get(resource), GetAll(resource))), *CATALOG)
