@@ -152,8 +152,12 @@ def _enum(description: str, values: Iterable[str]) -> dict[str, Any]:
 
 
 def member_name(value: str) -> str:
-    """Name an enum member in lower snake case: the Python generator takes capitals apart (`E_U_R_O_1`)."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+", "_", value).lower()
+    """Name an enum member in lower snake case: the Python generator takes capitals apart (`E_U_R_O_1`).
+
+    Only camelCase is split: a card's brand stays one word (`NVIDIA_GEFORCE_RTX_4090`, as in Flash).
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value) if value[:1].islower() else value
+    return re.sub(r"[^A-Za-z0-9]+", "_", words).lower()
 
 
 def _object(model: type[Inputs | Outputs], noun: str) -> dict[str, Any]:
