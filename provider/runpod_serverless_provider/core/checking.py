@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from .failures import Failure
@@ -94,6 +95,9 @@ def check(resource: Resource, session: Session, request: Check) -> Checked:
         unsaid = [item for item in facts(model) if item.marker(WriteOnly) and item.path not in planned]
         found += [Failure(item.path, f"is required to create a {resource.noun}") for item in unsaid]
     else:
+        if DEFAULTS_KEY not in request.olds:  # imported inputs leave defaults out until they are checked for the first time
+            completed = check(resource, session, replace(request, olds={}, news=request.olds)).inputs
+            prior = tolerant(model, known_properties(model, completed))
         steps = compare(model, prior, planned, {}, strategy_of(planned))
         found += resource.transitions(prior, planned, steps)
     failures += [Failure(resolvable(failure.path, draft.values), failure.reason) for failure in found]

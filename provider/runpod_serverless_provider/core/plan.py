@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .model import Facts, Inputs, Leaves, Recreates, StateOnly, Strategy, WriteOnly, facts_at
+from .model import Default, Facts, Inputs, Leaves, Recreates, StateOnly, Strategy, WriteOnly, facts_at
 from .values import UNKNOWN, Path, get_in, is_at_or_below, parse_pattern, resolvable
 from .verbs import Change, Kind
 
@@ -85,6 +85,8 @@ def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strateg
     effect = facts.effect
     if not isinstance(effect, Recreates) or _is_first_told(facts, old):
         return False
+    if new is None and facts.at.is_read and not effect.is_patchable and facts.marker(Default) is None:
+        return False  # nothing says what it should be instead, so it becomes the server's
     is_presence = path == facts.path and (old is None or new is None)
     return strategy == "replace" or not effect.is_patchable or (effect.is_presence_fixed and is_presence)
 

@@ -9,7 +9,7 @@ from .checking import DEFAULTS_KEY, check, known_properties, strategy_of
 from .failures import ApiProblem, CheckFailed, CreatedButFailed, OutcomeUnknown
 from .function import Function, listed_of
 from .listings import Listings
-from .model import Leaves, nest, output_facts
+from .model import Leaves, StateOnly, facts_at, nest, output_facts
 from .plan import Step, changes, compare
 from .ports import Api, Method, Voice
 from .resource import Resource, Task
@@ -157,28 +157,40 @@ class Provider:
         prior = _computed(resource, request.outputs)
         await resource.before_reading(found, managed, prior, self._session, request.voice)
         observed = resource.observe(found, managed, prior, self._session)
+        if managed is None:
+            inputs = self._least(resource, resource.stated(observed, found))
+        else:
+            inputs = _overlaid(request.inputs, managed, observed)
+        unstated = resource.secret_observed(path for path in observed if managed is None or path not in managed)
+        shown = observed if DEFAULTS_KEY in request.inputs else self._whole(resource, found, inputs, prior, observed)
         computed = {**prior, **resource.computed(found, managed or {}, prior)}
         derived = resource.derived(observed, _defaulted(request.inputs))
-        outputs = {**_shown(resource, found), **nest(observed), **computed, **derived}
+        outputs = {**_shown(resource, found), **nest(shown), **computed, **derived}
         resource.noted(request.id, outputs, self._session)
-        inputs = (
-            self._least(resource, request.token, resource.stated(observed, found))
-            if managed is None
-            else _overlaid(request.inputs, managed, observed)
-        )
-        unstated = resource.secret_observed(path for path in observed if managed is None or path not in managed)
         return Observed(request.id, inputs, outputs, resource.secrets(request.secrets | unstated))
 
-    def _least(self, resource: Resource, token: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+    def _whole(
+        self, resource: Resource, found: Mapping[str, Any], inputs: Mapping[str, Any], prior: Mapping[str, Any], observed: Leaves
+    ) -> Leaves:
+        """Complete what was observed of an imported resource, whose inputs leave the defaults out until the next Check adds them.
+
+        What is in the outputs is no change then.
+        """
+        completed = self._completed(resource, inputs)
+        in_state = {
+            path: value for path, value in completed.items() if isinstance(facts_at(resource.inputs, path).effect, StateOnly)
+        }
+        return {**resource.observe(found, None, prior, self._session), **in_state, **observed}
+
+    def _completed(self, resource: Resource, inputs: Mapping[str, Any]) -> Leaves:
+        return _leaves(resource, check(resource, self._session, Check(resource.token, "imported", {}, inputs)).inputs)
+
+    def _least(self, resource: Resource, stated: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out of `stated` what the defaults bring by themselves."""
-
-        def completed(inputs: Mapping[str, Any]) -> Leaves:
-            return _leaves(resource, check(resource, self._session, Check(token, "imported", {}, inputs)).inputs)
-
-        whole, least = completed(stated), dict(stated)
+        whole, least = self._completed(resource, stated), dict(stated)
         for name in stated:
             shorter = {key: value for key, value in least.items() if key != name}
-            if completed(shorter) == whole:
+            if self._completed(resource, shorter) == whole:
                 least = shorter
         return least
 

@@ -68,6 +68,12 @@ class Core(Protocol):
     async def delete(self, request: verbs.Delete) -> None:
         """Delete a resource."""
 
+    async def invoke(self, request: verbs.Invoke) -> verbs.Invoked:
+        """Answer a function; KeyError for one that there is not."""
+
+    async def list_all(self, request: verbs.List) -> list[verbs.Listed]:
+        """List what exists; KeyError for a type that there is not."""
+
     def secret_paths(self, token: str) -> frozenset[Path]:
         """Name the properties that the schema calls secret."""
 
@@ -294,13 +300,40 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
 
     @_rpc
     async def Invoke(self, call: Matter, request: Any) -> Any:
-        """Not offered yet."""
-        raise NotOffered(f"{config.PACKAGE} has no function {request.tok!r}")
+        """Answer a function; it only reads, so previews may call it too."""
+        arguments, secrets = call.decode(request.args)
+        try:
+            found = await self._configured().invoke(verbs.Invoke(request.tok, arguments, voice=call.voice))
+        except KeyError:
+            raise NotOffered(f"{config.PACKAGE} has no function {request.tok!r}") from None
+        if found.failures:
+            return provider_pb2.InvokeResponse(failures=_failures(found.failures, secrets, call))
+        returned = encode(found.values, found.secrets, allow_unknown=False)
+        return provider_pb2.InvokeResponse(**{"return": returned})  # a keyword of Python
+
+    async def List(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        """Stream what exists of one resource type."""
+        for answer in await self._list(request, context):
+            yield answer
 
     @_rpc
-    async def List(self, call: Matter, request: Any) -> Any:  # type: ignore[override, unused-ignore] # it fails before it streams
-        """Not offered yet."""
-        raise Unsupported(f"{config.PACKAGE} cannot list {request.token!r}")
+    async def _list(self, call: Matter, request: Any) -> list[Any]:
+        query, _ = call.decode(request.query)
+        if contains_unknown(query):
+            return [provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())]
+        try:
+            found = await self._configured().list_all(verbs.List(request.token, voice=call.voice))
+        except KeyError:
+            raise NotOffered(f"{config.PACKAGE} has no resource type {request.token!r}") from None
+        start = int(request.continuation_token) if request.continuation_token.isdecimal() else 0
+        bounds = [bound for bound in (request.limit, request.page_size) if bound > 0]
+        end = min([start + bound for bound in bounds], default=len(found))
+        kinds = provider_pb2.ListResponse
+        answers = [kinds(result=kinds.Result(id=item.id, name=item.name)) for item in found[start:end]]
+        is_limited = 0 < request.limit <= end - start
+        if end < len(found) and not is_limited:
+            answers.append(kinds(continuation=kinds.Continuation(continuation_token=str(end))))
+        return answers
 
     # -- configuration
 

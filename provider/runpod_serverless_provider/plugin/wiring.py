@@ -22,11 +22,11 @@ class Wiring:
         """Make the core; what it needs is imported only now, as most plugin processes only give their schema."""
         from ..api.client import Client
         from ..core.provider import Provider
-        from ..resources import RESOURCES
+        from ..resources import FUNCTIONS, RESOURCES
 
         client = Client(base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent)
         self._connections.push_async_callback(client.aclose)
-        return Provider(RESOURCES, client, configuration.settings)
+        return Provider(RESOURCES, client, configuration.settings, FUNCTIONS)
 
     @staticmethod
     def schema() -> str:

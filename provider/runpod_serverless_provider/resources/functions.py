@@ -233,7 +233,7 @@ class WorkerDetails(Outputs):
     """Seconds since it started."""
 
 
-class Workers(Outputs):
+class EndpointWorkers(Outputs):
     """The workers of an endpoint now."""
 
     endpoint_version: int | None = None
@@ -253,7 +253,7 @@ class GetEndpointWorkers(Function):
     """The active workers of an endpoint, where each runs, and which release (`listEndpointWorkers`)."""
 
     arguments = EndpointWorkersArguments
-    answers = Workers
+    answers = EndpointWorkers
 
     async def call(self, session: Session, arguments: EndpointWorkersArguments, voice: Voice) -> Answer:
         """Ask afresh each time: workers come and go."""

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..resources import RESOURCES
+from ..resources import FUNCTIONS, RESOURCES
 from .emit import emit
 from .tables import table
 
@@ -19,7 +19,9 @@ def main() -> int:
     parser.add_argument("--table", metavar="NAME", help="print a table: configuration, or a resource's name in lower case")
     arguments = parser.parse_args()
     if arguments.write:
-        Path(arguments.write).write_text(json.dumps(emit(RESOURCES), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        Path(arguments.write).write_text(
+            json.dumps(emit(RESOURCES, FUNCTIONS), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     if arguments.table:
         print(table(arguments.table, RESOURCES))
     return 0

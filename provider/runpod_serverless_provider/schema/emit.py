@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from ..core.function import Function, GetAll
 from ..core.model import (
     AutoNamed,
     Default,
@@ -23,7 +24,7 @@ from ..core.model import (
 from ..core.resource import PACKAGE, Resource
 from ..core.settings import CONFIGURATION, ConfigurationProperty
 from ..core.version import DISTRIBUTION, plugin_version
-from ..resources.enums import OPEN_ENUMS, one_of, word_of
+from ..resources.enums import OPEN_ENUMS, one_of, reference, word_of
 from .types import literal_values, nested_types, spelled_type, type_of
 
 _DESCRIPTION: Final = (
@@ -31,9 +32,9 @@ _DESCRIPTION: Final = (
 )
 
 
-def emit(resources: Iterable[Resource]) -> dict[str, Any]:
+def emit(resources: Iterable[Resource], functions: Iterable[Function] = ()) -> dict[str, Any]:
     """Return the schema of the package."""
-    resources = list(resources)
+    resources, functions = list(resources), list(functions)
     return {
         "name": PACKAGE,
         "displayName": "Runpod Serverless",
@@ -48,8 +49,9 @@ def emit(resources: Iterable[Resource]) -> dict[str, Any]:
             "description": "The connection to a Runpod account.",
             "inputProperties": {item.name: _configured(item) for item in CONFIGURATION},
         },
-        "types": dict(sorted(_types(resources))),
+        "types": dict(sorted([*_types(resources), *_function_types(functions)])),
         "resources": {resource.token: _resource(resource) for resource in sorted(resources, key=lambda each: each.name)},
+        "functions": {function.token: _function(function) for function in sorted(functions, key=lambda each: each.name)},
         "language": {
             "python": {
                 "packageName": DISTRIBUTION.replace("-", "_"),
@@ -69,6 +71,64 @@ def _configured(item: ConfigurationProperty) -> dict[str, Any]:
     return {**text, "secret": True} if item.is_secret else text
 
 
+def _function(function: Function) -> dict[str, Any]:
+    arguments = function.arguments.model_fields.items()
+    inputs = {
+        "type": "object",
+        "properties": {info.alias or name: _plain(info.annotation, info.description) for name, info in arguments},
+        "required": [info.alias or name for name, info in arguments if info.is_required()],
+    }
+    spec = {"description": _text(function.description), "inputs": {name: value for name, value in inputs.items() if value}}
+    return {**spec, "outputs": _answer(function)}
+
+
+def _answer(function: Function) -> dict[str, Any]:
+    if isinstance(function, GetAll):
+        items = {"type": "array", "items": reference(_details(function.resource)), "description": f"Each {function.resource.noun}."}
+        return {"type": "object", "properties": {function.key: items}, "required": [function.key]}
+    if isinstance(function.answers, Resource):
+        return _found(function.answers)
+    return _object(function.answers, "")
+
+
+def _found(resource: Resource) -> dict[str, Any]:
+    """Describe a resource that a function found: its id and all of its properties."""
+    spec = _resource(resource)
+    identity = {"type": "string", "description": f"Id of the {resource.noun}."}
+    properties = {"id": identity, **{name: _without_effect(item) for name, item in spec["properties"].items()}}
+    return {"type": "object", "properties": properties, "required": ["id", *spec.get("required", ())]}
+
+
+def _without_effect(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {**spec, "description": re.split(r" (?:Default:|A change )", spec["description"], maxsplit=1)[0]}
+
+
+def _details(resource: Resource) -> str:
+    return f"{resource.name}Details"
+
+
+def _function_types(functions: Iterable[Function]) -> Iterator[tuple[str, Any]]:
+    for function in functions:
+        if isinstance(function, GetAll):
+            found = {**_found(function.resource), "description": f"A {function.resource.noun} that a function found."}
+            yield f"{PACKAGE}:index:{_details(function.resource)}", found
+        elif not isinstance(function.answers, Resource):
+            for model in _models_within(function.answers):
+                yield f"{PACKAGE}:index:{model.__name__}", _object(model, "")
+
+
+def _models_within(model: type[Outputs]) -> Iterator[type[Outputs | Inputs]]:
+    for item in output_facts(model):
+        for inner in nested_types(item.info.annotation):
+            yield inner
+            if issubclass(inner, Outputs):
+                yield from _models_within(inner)
+
+
+def _plain(annotation: Any, description: str | None) -> dict[str, Any]:
+    return {**type_of(annotation), "description": _text(description)}
+
+
 def _resource(resource: Resource) -> dict[str, Any]:
     given = [item for item in facts(resource.inputs) if len(item.path) == 1]
     computed = output_facts(resource.outputs)
@@ -79,6 +139,7 @@ def _resource(resource: Resource) -> dict[str, Any]:
             **{item.name: {**type_of(item.info.annotation), **_said(item, resource.noun)} for item in given},
             **{item.name: {**type_of(item.info.annotation), **_said(item, resource.noun)} for item in computed},
         },
+        "listInputs": {"type": "object", "description": "Nothing narrows the list."},
         "requiredInputs": [item.name for item in given if item.info.is_required()],
         "required": sorted(_always_set(given, computed, resource)),
     }
@@ -166,6 +227,6 @@ def _object(model: type[Inputs | Outputs], noun: str) -> dict[str, Any]:
         required = [item.name for item in facts(model) if item.info.is_required()]
     else:
         fields = {item.name: {**type_of(item.info.annotation), **_said(item, noun)} for item in output_facts(model)}
-        required = []
+        required = [item.name for item in output_facts(model) if item.info.is_required()]
     spec: Mapping[str, Any] = {"type": "object", "description": _text(model.__doc__), "properties": fields, "required": required}
     return {name: value for name, value in spec.items() if value}

@@ -8,6 +8,15 @@ import typing
 # Export this package's modules as members:
 from ._enums import *
 from .endpoint import *
+from .get_cpu_types import *
+from .get_data_centers import *
+from .get_endpoint import *
+from .get_endpoint_workers import *
+from .get_endpoints import *
+from .get_gpu_types import *
+from .get_network_volume import *
+from .get_network_volumes import *
+from .get_public_templates import *
 from .network_volume import *
 from .provider import *
 from ._inputs import *

@@ -13,13 +13,849 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import NotRequired, TypedDict, TypeAlias
 from . import _utilities
+from . import outputs
 from ._enums import *
 
 __all__ = [
+    'CpuTypeDetails',
+    'DataCenterDetails',
+    'EndpointDetails',
+    'GpuTypeDetails',
+    'NetworkVolumeDetails',
+    'Place',
     'PodTemplateSettings',
+    'PublicTemplateDetails',
     'RequestUrls',
+    'WorkerDetails',
     'Workers',
 ]
+
+@pulumi.output_type
+class CpuTypeDetails(dict):
+    """
+    A CPU flavor of the catalog.
+    """
+    def __init__(__self__, *,
+                 availability: _builtins.str,
+                 data_centers: Sequence['outputs.Place'],
+                 group: _builtins.str,
+                 id: _builtins.str,
+                 max_vcpu_count: _builtins.int,
+                 memory_in_gb_per_vcpu: _builtins.float,
+                 min_vcpu_count: _builtins.int,
+                 name: _builtins.str,
+                 price_per_vcpu_hour: _builtins.float):
+        """
+        A CPU flavor of the catalog.
+
+        :param _builtins.str availability: Serverless stock over all data centers: `NONE`, `LOW`, `MEDIUM` or `HIGH`.
+        :param Sequence['Place'] data_centers: Where it is in stock.
+        :param _builtins.str group: Generation.
+        :param _builtins.str id: Flavor, with which the sizes that `cpu` takes begin.
+        :param _builtins.int max_vcpu_count: vCPUs at most.
+        :param _builtins.float memory_in_gb_per_vcpu: Memory in GB for each vCPU.
+        :param _builtins.int min_vcpu_count: vCPUs at least.
+        :param _builtins.str name: Name.
+        :param _builtins.float price_per_vcpu_hour: Serverless list price of one vCPU in USD per hour.
+        """
+        pulumi.set(__self__, "availability", availability)
+        pulumi.set(__self__, "data_centers", data_centers)
+        pulumi.set(__self__, "group", group)
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "max_vcpu_count", max_vcpu_count)
+        pulumi.set(__self__, "memory_in_gb_per_vcpu", memory_in_gb_per_vcpu)
+        pulumi.set(__self__, "min_vcpu_count", min_vcpu_count)
+        pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "price_per_vcpu_hour", price_per_vcpu_hour)
+
+    @_builtins.property
+    @pulumi.getter
+    def availability(self) -> _builtins.str:
+        """
+        Serverless stock over all data centers: `NONE`, `LOW`, `MEDIUM` or `HIGH`.
+        """
+        return pulumi.get(self, "availability")
+
+    @_builtins.property
+    @pulumi.getter(name="dataCenters")
+    def data_centers(self) -> Sequence['outputs.Place']:
+        """
+        Where it is in stock.
+        """
+        return pulumi.get(self, "data_centers")
+
+    @_builtins.property
+    @pulumi.getter
+    def group(self) -> _builtins.str:
+        """
+        Generation.
+        """
+        return pulumi.get(self, "group")
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        Flavor, with which the sizes that `cpu` takes begin.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter(name="maxVcpuCount")
+    def max_vcpu_count(self) -> _builtins.int:
+        """
+        vCPUs at most.
+        """
+        return pulumi.get(self, "max_vcpu_count")
+
+    @_builtins.property
+    @pulumi.getter(name="memoryInGbPerVcpu")
+    def memory_in_gb_per_vcpu(self) -> _builtins.float:
+        """
+        Memory in GB for each vCPU.
+        """
+        return pulumi.get(self, "memory_in_gb_per_vcpu")
+
+    @_builtins.property
+    @pulumi.getter(name="minVcpuCount")
+    def min_vcpu_count(self) -> _builtins.int:
+        """
+        vCPUs at least.
+        """
+        return pulumi.get(self, "min_vcpu_count")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Name.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter(name="pricePerVcpuHour")
+    def price_per_vcpu_hour(self) -> _builtins.float:
+        """
+        Serverless list price of one vCPU in USD per hour.
+        """
+        return pulumi.get(self, "price_per_vcpu_hour")
+
+
+@pulumi.output_type
+class DataCenterDetails(dict):
+    """
+    A data center of the catalog.
+    """
+    def __init__(__self__, *,
+                 compliance: Sequence[_builtins.str],
+                 cpu_flavors: Sequence[_builtins.str],
+                 global_network: _builtins.bool,
+                 gpu_types: Sequence[_builtins.str],
+                 id: _builtins.str,
+                 name: _builtins.str,
+                 network_volume_types: Sequence[_builtins.str],
+                 region: _builtins.str):
+        """
+        A data center of the catalog.
+
+        :param Sequence[_builtins.str] compliance: Compliance programmes.
+        :param Sequence[_builtins.str] cpu_flavors: CPU flavors that it has in stock.
+        :param _builtins.bool global_network: Has it Runpod's global network?
+        :param Sequence[_builtins.str] gpu_types: GPU types that it has in stock.
+        :param _builtins.str id: What `datacenter` takes.
+        :param _builtins.str name: Name.
+        :param Sequence[_builtins.str] network_volume_types: Storage tiers of network volumes that it offers; none where it has no network volumes.
+        :param _builtins.str region: Region, such as `EUROPE`.
+        """
+        pulumi.set(__self__, "compliance", compliance)
+        pulumi.set(__self__, "cpu_flavors", cpu_flavors)
+        pulumi.set(__self__, "global_network", global_network)
+        pulumi.set(__self__, "gpu_types", gpu_types)
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "network_volume_types", network_volume_types)
+        pulumi.set(__self__, "region", region)
+
+    @_builtins.property
+    @pulumi.getter
+    def compliance(self) -> Sequence[_builtins.str]:
+        """
+        Compliance programmes.
+        """
+        return pulumi.get(self, "compliance")
+
+    @_builtins.property
+    @pulumi.getter(name="cpuFlavors")
+    def cpu_flavors(self) -> Sequence[_builtins.str]:
+        """
+        CPU flavors that it has in stock.
+        """
+        return pulumi.get(self, "cpu_flavors")
+
+    @_builtins.property
+    @pulumi.getter(name="globalNetwork")
+    def global_network(self) -> _builtins.bool:
+        """
+        Has it Runpod's global network?
+        """
+        return pulumi.get(self, "global_network")
+
+    @_builtins.property
+    @pulumi.getter(name="gpuTypes")
+    def gpu_types(self) -> Sequence[_builtins.str]:
+        """
+        GPU types that it has in stock.
+        """
+        return pulumi.get(self, "gpu_types")
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        What `datacenter` takes.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Name.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter(name="networkVolumeTypes")
+    def network_volume_types(self) -> Sequence[_builtins.str]:
+        """
+        Storage tiers of network volumes that it offers; none where it has no network volumes.
+        """
+        return pulumi.get(self, "network_volume_types")
+
+    @_builtins.property
+    @pulumi.getter
+    def region(self) -> _builtins.str:
+        """
+        Region, such as `EUROPE`.
+        """
+        return pulumi.get(self, "region")
+
+
+@pulumi.output_type
+class EndpointDetails(dict):
+    """
+    A endpoint that a function found.
+    """
+    def __init__(__self__, *,
+                 created_at: _builtins.str,
+                 excluded_gpu_types: Sequence[_builtins.str],
+                 gpu_pools: Sequence[_builtins.str],
+                 id: _builtins.str,
+                 image: _builtins.str,
+                 name: _builtins.str,
+                 request_urls: 'outputs.RequestUrls',
+                 accelerate_downloads: Optional[_builtins.bool] = None,
+                 allowed_cuda_versions: Optional[Sequence[_builtins.str]] = None,
+                 cpu: Optional[Sequence[_builtins.str]] = None,
+                 datacenter: Optional[Sequence[_builtins.str]] = None,
+                 dependencies: Optional[Sequence[_builtins.str]] = None,
+                 env: Optional[Mapping[str, _builtins.str]] = None,
+                 execution_timeout_ms: Optional[_builtins.int] = None,
+                 flashboot: Optional[_builtins.str] = None,
+                 gpu: Optional[Sequence[_builtins.str]] = None,
+                 gpu_count: Optional[_builtins.int] = None,
+                 idle_timeout: Optional[_builtins.int] = None,
+                 inherited_env: Optional[Mapping[str, _builtins.str]] = None,
+                 min_cuda_version: Optional[_builtins.str] = None,
+                 python_version: Optional[_builtins.str] = None,
+                 scaler_type: Optional[_builtins.str] = None,
+                 scaler_value: Optional[_builtins.float] = None,
+                 system_dependencies: Optional[Sequence[_builtins.str]] = None,
+                 template: Optional['outputs.PodTemplateSettings'] = None,
+                 template_id: Optional[_builtins.str] = None,
+                 type: Optional[_builtins.str] = None,
+                 update_strategy: Optional[_builtins.str] = None,
+                 volume: Optional[Sequence[_builtins.str]] = None,
+                 workers: Optional['outputs.Workers'] = None):
+        """
+        A endpoint that a function found.
+
+        :param _builtins.str created_at: When the endpoint was created (RFC 3339).
+        :param Sequence[_builtins.str] excluded_gpu_types: Cards of these pools that `gpu` left out.
+        :param Sequence[_builtins.str] gpu_pools: GPU pools that `gpu` was expanded to. Empty for a CPU endpoint.
+        :param _builtins.str id: Id of the endpoint.
+        :param _builtins.str image: Container image of the workers.
+        :param _builtins.str name: Name in the Runpod console; need not be unique.
+        :param 'RequestUrls' request_urls: Where requests go.
+        :param _builtins.bool accelerate_downloads: Faster downloads of dependencies for function calls. Travels with each call and is kept in state only.
+        :param Sequence[_builtins.str] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`.
+        :param Sequence[_builtins.str] cpu: CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared.
+        :param Sequence[_builtins.str] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose.
+        :param Sequence[_builtins.str] dependencies: Python packages (pip requirements) for function calls. They travel with each call and are kept in state only.
+        :param Mapping[str, _builtins.str] env: Environment variables of the workers. They win over those of `template` and `templateId`.
+        :param _builtins.int execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
+        :param _builtins.str flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
+        :param Sequence[_builtins.str] gpu: GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change.
+        :param _builtins.int gpu_count: GPUs per worker, at least 1.
+        :param _builtins.int idle_timeout: Seconds that a worker stays up after a request, 1 to 3600.
+        :param Mapping[str, _builtins.str] inherited_env: Environment variables that the endpoint has without the program: those that `templateId` brought, and the platform's own `PORT` and `PORT_HEALTH`. They are restated when `env` changes.
+        :param _builtins.str min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`.
+        :param _builtins.str python_version: Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`.
+        :param _builtins.str scaler_type: What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
+        :param _builtins.float scaler_value: With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1.
+        :param Sequence[_builtins.str] system_dependencies: System packages (apt) for function calls. They travel with each call and are kept in state only.
+        :param 'PodTemplateSettings' template: Container settings beside the image.
+        :param _builtins.str template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key.
+        :param _builtins.str type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
+        :param _builtins.str update_strategy: What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`).
+        :param Sequence[_builtins.str] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
+        :param 'Workers' workers: Workers at most (a number, with none always on), or `{min, max}`.
+        """
+        pulumi.set(__self__, "created_at", created_at)
+        pulumi.set(__self__, "excluded_gpu_types", excluded_gpu_types)
+        pulumi.set(__self__, "gpu_pools", gpu_pools)
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "image", image)
+        pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "request_urls", request_urls)
+        if accelerate_downloads is not None:
+            pulumi.set(__self__, "accelerate_downloads", accelerate_downloads)
+        if allowed_cuda_versions is not None:
+            pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
+        if cpu is not None:
+            pulumi.set(__self__, "cpu", cpu)
+        if datacenter is not None:
+            pulumi.set(__self__, "datacenter", datacenter)
+        if dependencies is not None:
+            pulumi.set(__self__, "dependencies", dependencies)
+        if env is not None:
+            pulumi.set(__self__, "env", env)
+        if execution_timeout_ms is not None:
+            pulumi.set(__self__, "execution_timeout_ms", execution_timeout_ms)
+        if flashboot is not None:
+            pulumi.set(__self__, "flashboot", flashboot)
+        if gpu is not None:
+            pulumi.set(__self__, "gpu", gpu)
+        if gpu_count is not None:
+            pulumi.set(__self__, "gpu_count", gpu_count)
+        if idle_timeout is not None:
+            pulumi.set(__self__, "idle_timeout", idle_timeout)
+        if inherited_env is not None:
+            pulumi.set(__self__, "inherited_env", inherited_env)
+        if min_cuda_version is not None:
+            pulumi.set(__self__, "min_cuda_version", min_cuda_version)
+        if python_version is not None:
+            pulumi.set(__self__, "python_version", python_version)
+        if scaler_type is not None:
+            pulumi.set(__self__, "scaler_type", scaler_type)
+        if scaler_value is not None:
+            pulumi.set(__self__, "scaler_value", scaler_value)
+        if system_dependencies is not None:
+            pulumi.set(__self__, "system_dependencies", system_dependencies)
+        if template is not None:
+            pulumi.set(__self__, "template", template)
+        if template_id is not None:
+            pulumi.set(__self__, "template_id", template_id)
+        if type is not None:
+            pulumi.set(__self__, "type", type)
+        if update_strategy is not None:
+            pulumi.set(__self__, "update_strategy", update_strategy)
+        if volume is not None:
+            pulumi.set(__self__, "volume", volume)
+        if workers is not None:
+            pulumi.set(__self__, "workers", workers)
+
+    @_builtins.property
+    @pulumi.getter(name="createdAt")
+    def created_at(self) -> _builtins.str:
+        """
+        When the endpoint was created (RFC 3339).
+        """
+        return pulumi.get(self, "created_at")
+
+    @_builtins.property
+    @pulumi.getter(name="excludedGpuTypes")
+    def excluded_gpu_types(self) -> Sequence[_builtins.str]:
+        """
+        Cards of these pools that `gpu` left out.
+        """
+        return pulumi.get(self, "excluded_gpu_types")
+
+    @_builtins.property
+    @pulumi.getter(name="gpuPools")
+    def gpu_pools(self) -> Sequence[_builtins.str]:
+        """
+        GPU pools that `gpu` was expanded to. Empty for a CPU endpoint.
+        """
+        return pulumi.get(self, "gpu_pools")
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        Id of the endpoint.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> _builtins.str:
+        """
+        Container image of the workers.
+        """
+        return pulumi.get(self, "image")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Name in the Runpod console; need not be unique.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter(name="requestUrls")
+    def request_urls(self) -> 'outputs.RequestUrls':
+        """
+        Where requests go.
+        """
+        return pulumi.get(self, "request_urls")
+
+    @_builtins.property
+    @pulumi.getter(name="accelerateDownloads")
+    def accelerate_downloads(self) -> Optional[_builtins.bool]:
+        """
+        Faster downloads of dependencies for function calls. Travels with each call and is kept in state only.
+        """
+        return pulumi.get(self, "accelerate_downloads")
+
+    @_builtins.property
+    @pulumi.getter(name="allowedCudaVersions")
+    def allowed_cuda_versions(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`.
+        """
+        return pulumi.get(self, "allowed_cuda_versions")
+
+    @_builtins.property
+    @pulumi.getter
+    def cpu(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared.
+        """
+        return pulumi.get(self, "cpu")
+
+    @_builtins.property
+    @pulumi.getter
+    def datacenter(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        Data center or data centers that workers may run in; `any` lets the scheduler choose.
+        """
+        return pulumi.get(self, "datacenter")
+
+    @_builtins.property
+    @pulumi.getter
+    def dependencies(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        Python packages (pip requirements) for function calls. They travel with each call and are kept in state only.
+        """
+        return pulumi.get(self, "dependencies")
+
+    @_builtins.property
+    @pulumi.getter
+    def env(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Environment variables of the workers. They win over those of `template` and `templateId`.
+        """
+        return pulumi.get(self, "env")
+
+    @_builtins.property
+    @pulumi.getter(name="executionTimeoutMs")
+    def execution_timeout_ms(self) -> Optional[_builtins.int]:
+        """
+        Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
+        """
+        return pulumi.get(self, "execution_timeout_ms")
+
+    @_builtins.property
+    @pulumi.getter
+    def flashboot(self) -> Optional[_builtins.str]:
+        """
+        Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
+        """
+        return pulumi.get(self, "flashboot")
+
+    @_builtins.property
+    @pulumi.getter
+    def gpu(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change.
+        """
+        return pulumi.get(self, "gpu")
+
+    @_builtins.property
+    @pulumi.getter(name="gpuCount")
+    def gpu_count(self) -> Optional[_builtins.int]:
+        """
+        GPUs per worker, at least 1.
+        """
+        return pulumi.get(self, "gpu_count")
+
+    @_builtins.property
+    @pulumi.getter(name="idleTimeout")
+    def idle_timeout(self) -> Optional[_builtins.int]:
+        """
+        Seconds that a worker stays up after a request, 1 to 3600.
+        """
+        return pulumi.get(self, "idle_timeout")
+
+    @_builtins.property
+    @pulumi.getter(name="inheritedEnv")
+    def inherited_env(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Environment variables that the endpoint has without the program: those that `templateId` brought, and the platform's own `PORT` and `PORT_HEALTH`. They are restated when `env` changes.
+        """
+        return pulumi.get(self, "inherited_env")
+
+    @_builtins.property
+    @pulumi.getter(name="minCudaVersion")
+    def min_cuda_version(self) -> Optional[_builtins.str]:
+        """
+        Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`.
+        """
+        return pulumi.get(self, "min_cuda_version")
+
+    @_builtins.property
+    @pulumi.getter(name="pythonVersion")
+    def python_version(self) -> Optional[_builtins.str]:
+        """
+        Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`.
+        """
+        return pulumi.get(self, "python_version")
+
+    @_builtins.property
+    @pulumi.getter(name="scalerType")
+    def scaler_type(self) -> Optional[_builtins.str]:
+        """
+        What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
+        """
+        return pulumi.get(self, "scaler_type")
+
+    @_builtins.property
+    @pulumi.getter(name="scalerValue")
+    def scaler_value(self) -> Optional[_builtins.float]:
+        """
+        With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1.
+        """
+        return pulumi.get(self, "scaler_value")
+
+    @_builtins.property
+    @pulumi.getter(name="systemDependencies")
+    def system_dependencies(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        System packages (apt) for function calls. They travel with each call and are kept in state only.
+        """
+        return pulumi.get(self, "system_dependencies")
+
+    @_builtins.property
+    @pulumi.getter
+    def template(self) -> Optional['outputs.PodTemplateSettings']:
+        """
+        Container settings beside the image.
+        """
+        return pulumi.get(self, "template")
+
+    @_builtins.property
+    @pulumi.getter(name="templateId")
+    def template_id(self) -> Optional[_builtins.str]:
+        """
+        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key.
+        """
+        return pulumi.get(self, "template_id")
+
+    @_builtins.property
+    @pulumi.getter
+    def type(self) -> Optional[_builtins.str]:
+        """
+        How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
+        """
+        return pulumi.get(self, "type")
+
+    @_builtins.property
+    @pulumi.getter(name="updateStrategy")
+    def update_strategy(self) -> Optional[_builtins.str]:
+        """
+        What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`).
+        """
+        return pulumi.get(self, "update_strategy")
+
+    @_builtins.property
+    @pulumi.getter
+    def volume(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
+        """
+        return pulumi.get(self, "volume")
+
+    @_builtins.property
+    @pulumi.getter
+    def workers(self) -> Optional['outputs.Workers']:
+        """
+        Workers at most (a number, with none always on), or `{min, max}`.
+        """
+        return pulumi.get(self, "workers")
+
+
+@pulumi.output_type
+class GpuTypeDetails(dict):
+    """
+    A GPU type of the catalog.
+    """
+    def __init__(__self__, *,
+                 availability: _builtins.str,
+                 data_centers: Sequence['outputs.Place'],
+                 id: _builtins.str,
+                 manufacturer: _builtins.str,
+                 memory_in_gb: _builtins.int,
+                 name: _builtins.str,
+                 pool: Optional[_builtins.str] = None,
+                 price_per_hour: Optional[_builtins.float] = None):
+        """
+        A GPU type of the catalog.
+
+        :param _builtins.str availability: Serverless stock over all data centers: `NONE`, `LOW`, `MEDIUM` or `HIGH`.
+        :param Sequence['Place'] data_centers: Where it is in stock.
+        :param _builtins.str id: What `gpu` takes.
+        :param _builtins.str manufacturer: `NVIDIA` or `AMD`.
+        :param _builtins.int memory_in_gb: Memory of one card in GB.
+        :param _builtins.str name: Short name.
+        :param _builtins.str pool: Serverless pool (GPU group); none where no endpoint can run on the card.
+        :param _builtins.float price_per_hour: Serverless list price of one card in USD per hour.
+        """
+        pulumi.set(__self__, "availability", availability)
+        pulumi.set(__self__, "data_centers", data_centers)
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "manufacturer", manufacturer)
+        pulumi.set(__self__, "memory_in_gb", memory_in_gb)
+        pulumi.set(__self__, "name", name)
+        if pool is not None:
+            pulumi.set(__self__, "pool", pool)
+        if price_per_hour is not None:
+            pulumi.set(__self__, "price_per_hour", price_per_hour)
+
+    @_builtins.property
+    @pulumi.getter
+    def availability(self) -> _builtins.str:
+        """
+        Serverless stock over all data centers: `NONE`, `LOW`, `MEDIUM` or `HIGH`.
+        """
+        return pulumi.get(self, "availability")
+
+    @_builtins.property
+    @pulumi.getter(name="dataCenters")
+    def data_centers(self) -> Sequence['outputs.Place']:
+        """
+        Where it is in stock.
+        """
+        return pulumi.get(self, "data_centers")
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        What `gpu` takes.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter
+    def manufacturer(self) -> _builtins.str:
+        """
+        `NVIDIA` or `AMD`.
+        """
+        return pulumi.get(self, "manufacturer")
+
+    @_builtins.property
+    @pulumi.getter(name="memoryInGb")
+    def memory_in_gb(self) -> _builtins.int:
+        """
+        Memory of one card in GB.
+        """
+        return pulumi.get(self, "memory_in_gb")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Short name.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def pool(self) -> Optional[_builtins.str]:
+        """
+        Serverless pool (GPU group); none where no endpoint can run on the card.
+        """
+        return pulumi.get(self, "pool")
+
+    @_builtins.property
+    @pulumi.getter(name="pricePerHour")
+    def price_per_hour(self) -> Optional[_builtins.float]:
+        """
+        Serverless list price of one card in USD per hour.
+        """
+        return pulumi.get(self, "price_per_hour")
+
+
+@pulumi.output_type
+class NetworkVolumeDetails(dict):
+    """
+    A network volume that a function found.
+    """
+    def __init__(__self__, *,
+                 adopted: _builtins.bool,
+                 id: _builtins.str,
+                 mount_path: _builtins.str,
+                 name: _builtins.str,
+                 type: _builtins.str,
+                 adopt_existing: Optional[_builtins.bool] = None,
+                 datacenter: Optional[_builtins.str] = None,
+                 deletion_protection: Optional[_builtins.bool] = None,
+                 size: Optional[_builtins.int] = None):
+        """
+        A network volume that a function found.
+
+        :param _builtins.bool adopted: Was the volume taken over rather than created?
+        :param _builtins.str id: Id of the network volume.
+        :param _builtins.str mount_path: Where workers find the volume: `/runpod-volume/`.
+        :param _builtins.str name: Name in the Runpod console; need not be unique.
+        :param _builtins.str type: Storage tier.
+        :param _builtins.bool adopt_existing: Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted by this provider.
+        :param _builtins.str datacenter: Data center that the volume is in. Endpoints that mount it run there.
+        :param _builtins.bool deletion_protection: Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own.
+        :param _builtins.int size: Size in GB, 10 to 4096. It can grow, never shrink.
+        """
+        pulumi.set(__self__, "adopted", adopted)
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "mount_path", mount_path)
+        pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "type", type)
+        if adopt_existing is not None:
+            pulumi.set(__self__, "adopt_existing", adopt_existing)
+        if datacenter is not None:
+            pulumi.set(__self__, "datacenter", datacenter)
+        if deletion_protection is not None:
+            pulumi.set(__self__, "deletion_protection", deletion_protection)
+        if size is not None:
+            pulumi.set(__self__, "size", size)
+
+    @_builtins.property
+    @pulumi.getter
+    def adopted(self) -> _builtins.bool:
+        """
+        Was the volume taken over rather than created?
+        """
+        return pulumi.get(self, "adopted")
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        Id of the network volume.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter(name="mountPath")
+    def mount_path(self) -> _builtins.str:
+        """
+        Where workers find the volume: `/runpod-volume/`.
+        """
+        return pulumi.get(self, "mount_path")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Name in the Runpod console; need not be unique.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def type(self) -> _builtins.str:
+        """
+        Storage tier.
+        """
+        return pulumi.get(self, "type")
+
+    @_builtins.property
+    @pulumi.getter(name="adoptExisting")
+    def adopt_existing(self) -> Optional[_builtins.bool]:
+        """
+        Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted by this provider.
+        """
+        return pulumi.get(self, "adopt_existing")
+
+    @_builtins.property
+    @pulumi.getter
+    def datacenter(self) -> Optional[_builtins.str]:
+        """
+        Data center that the volume is in. Endpoints that mount it run there.
+        """
+        return pulumi.get(self, "datacenter")
+
+    @_builtins.property
+    @pulumi.getter(name="deletionProtection")
+    def deletion_protection(self) -> Optional[_builtins.bool]:
+        """
+        Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own.
+        """
+        return pulumi.get(self, "deletion_protection")
+
+    @_builtins.property
+    @pulumi.getter
+    def size(self) -> Optional[_builtins.int]:
+        """
+        Size in GB, 10 to 4096. It can grow, never shrink.
+        """
+        return pulumi.get(self, "size")
+
+
+@pulumi.output_type
+class Place(dict):
+    """
+    A data center, and how much of something it has.
+    """
+    def __init__(__self__, *,
+                 availability: _builtins.str,
+                 id: _builtins.str):
+        """
+        A data center, and how much of something it has.
+
+        :param _builtins.str availability: `LOW`, `MEDIUM` or `HIGH`.
+        :param _builtins.str id: Data center.
+        """
+        pulumi.set(__self__, "availability", availability)
+        pulumi.set(__self__, "id", id)
+
+    @_builtins.property
+    @pulumi.getter
+    def availability(self) -> _builtins.str:
+        """
+        `LOW`, `MEDIUM` or `HIGH`.
+        """
+        return pulumi.get(self, "availability")
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        Data center.
+        """
+        return pulumi.get(self, "id")
+
 
 @pulumi.output_type
 class PodTemplateSettings(dict):
@@ -122,6 +958,84 @@ class PodTemplateSettings(dict):
         ID of the registry credentials with which a private image is pulled. A change recreates the endpoint because the image is pulled with other credentials.
         """
         return pulumi.get(self, "registry_auth_id")
+
+
+@pulumi.output_type
+class PublicTemplateDetails(dict):
+    """
+    A public template.
+    """
+    def __init__(__self__, *,
+                 category: _builtins.str,
+                 container_disk_in_gb: _builtins.int,
+                 id: _builtins.str,
+                 image: _builtins.str,
+                 name: _builtins.str,
+                 serverless: _builtins.bool):
+        """
+        A public template.
+
+        :param _builtins.str category: `NVIDIA`, `AMD` or `CPU`.
+        :param _builtins.int container_disk_in_gb: Container disk in GB.
+        :param _builtins.str id: What an endpoint's `templateId` takes, where it is a serverless template.
+        :param _builtins.str image: Container image.
+        :param _builtins.str name: Name.
+        :param _builtins.bool serverless: Is it for endpoints, or for pods?
+        """
+        pulumi.set(__self__, "category", category)
+        pulumi.set(__self__, "container_disk_in_gb", container_disk_in_gb)
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "image", image)
+        pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "serverless", serverless)
+
+    @_builtins.property
+    @pulumi.getter
+    def category(self) -> _builtins.str:
+        """
+        `NVIDIA`, `AMD` or `CPU`.
+        """
+        return pulumi.get(self, "category")
+
+    @_builtins.property
+    @pulumi.getter(name="containerDiskInGb")
+    def container_disk_in_gb(self) -> _builtins.int:
+        """
+        Container disk in GB.
+        """
+        return pulumi.get(self, "container_disk_in_gb")
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        What an endpoint's `templateId` takes, where it is a serverless template.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> _builtins.str:
+        """
+        Container image.
+        """
+        return pulumi.get(self, "image")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Name.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def serverless(self) -> _builtins.bool:
+        """
+        Is it for endpoints, or for pods?
+        """
+        return pulumi.get(self, "serverless")
 
 
 @pulumi.output_type
@@ -261,6 +1175,111 @@ class RequestUrls(dict):
         Partial results of a job (queue).
         """
         return pulumi.get(self, "stream")
+
+
+@pulumi.output_type
+class WorkerDetails(dict):
+    """
+    A worker of an endpoint.
+    """
+    def __init__(__self__, *,
+                 id: _builtins.str,
+                 is_stale: _builtins.bool,
+                 status: _builtins.str,
+                 datacenter: Optional[_builtins.str] = None,
+                 gpu_type: Optional[_builtins.str] = None,
+                 image: Optional[_builtins.str] = None,
+                 uptime_seconds: Optional[_builtins.int] = None,
+                 version: Optional[_builtins.int] = None):
+        """
+        A worker of an endpoint.
+
+        :param _builtins.str id: Worker.
+        :param _builtins.bool is_stale: Does it run an older release than the endpoint's newest?
+        :param _builtins.str status: `RUNNING`, `IDLE`, `INITIALIZING`, `THROTTLED` (waits for capacity) or `UNHEALTHY`.
+        :param _builtins.str datacenter: Data center that it was placed in.
+        :param _builtins.str gpu_type: Card that it was placed on.
+        :param _builtins.str image: Container image that it runs.
+        :param _builtins.int uptime_seconds: Seconds since it started.
+        :param _builtins.int version: Release that it runs.
+        """
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "is_stale", is_stale)
+        pulumi.set(__self__, "status", status)
+        if datacenter is not None:
+            pulumi.set(__self__, "datacenter", datacenter)
+        if gpu_type is not None:
+            pulumi.set(__self__, "gpu_type", gpu_type)
+        if image is not None:
+            pulumi.set(__self__, "image", image)
+        if uptime_seconds is not None:
+            pulumi.set(__self__, "uptime_seconds", uptime_seconds)
+        if version is not None:
+            pulumi.set(__self__, "version", version)
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        Worker.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter(name="isStale")
+    def is_stale(self) -> _builtins.bool:
+        """
+        Does it run an older release than the endpoint's newest?
+        """
+        return pulumi.get(self, "is_stale")
+
+    @_builtins.property
+    @pulumi.getter
+    def status(self) -> _builtins.str:
+        """
+        `RUNNING`, `IDLE`, `INITIALIZING`, `THROTTLED` (waits for capacity) or `UNHEALTHY`.
+        """
+        return pulumi.get(self, "status")
+
+    @_builtins.property
+    @pulumi.getter
+    def datacenter(self) -> Optional[_builtins.str]:
+        """
+        Data center that it was placed in.
+        """
+        return pulumi.get(self, "datacenter")
+
+    @_builtins.property
+    @pulumi.getter(name="gpuType")
+    def gpu_type(self) -> Optional[_builtins.str]:
+        """
+        Card that it was placed on.
+        """
+        return pulumi.get(self, "gpu_type")
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> Optional[_builtins.str]:
+        """
+        Container image that it runs.
+        """
+        return pulumi.get(self, "image")
+
+    @_builtins.property
+    @pulumi.getter(name="uptimeSeconds")
+    def uptime_seconds(self) -> Optional[_builtins.int]:
+        """
+        Seconds since it started.
+        """
+        return pulumi.get(self, "uptime_seconds")
+
+    @_builtins.property
+    @pulumi.getter
+    def version(self) -> Optional[_builtins.int]:
+        """
+        Release that it runs.
+        """
+        return pulumi.get(self, "version")
 
 
 @pulumi.output_type
