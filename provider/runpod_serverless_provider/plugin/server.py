@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, Final, Protocol, TypeVar
@@ -204,15 +204,19 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         details = pack_status(grpc.StatusCode.UNKNOWN, message, init_failed_details(failed))
         return Status(grpc.StatusCode.UNKNOWN, message, details)
 
-    def _core_for(self, call: Matter) -> Core:
-        """Give the core, and learn what is secret by schema; asked before anything is touched, so that a wrong type fails harmlessly."""
+    def _configured(self) -> Core:
         if self._core is None:
             raise NotConfigured("the provider is not configured; " + config.MISSING_KEY_HELP)
+        return self._core
+
+    def _core_for(self, call: Matter) -> Core:
+        """Give the core, and learn what is secret by schema; asked before anything is touched, so that a wrong type fails harmlessly."""
+        core = self._configured()
         try:
-            call.schema_secrets = self._core.secret_paths(call.token)
+            call.schema_secrets = core.secret_paths(call.token)
         except KeyError:
             raise CheckFailed([Failure((), f"{config.PACKAGE} has no resource type {call.token!r}")]) from None
-        return self._core
+        return core
 
     async def _mutate(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
         """Carry out `work` to its end even if the engine dies and its RPC with it: a torn POST is a resource that nobody knows."""
@@ -307,9 +311,10 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         except KeyError:
             raise NotOffered(f"{config.PACKAGE} has no function {request.tok!r}") from None
         if found.failures:
-            return provider_pb2.InvokeResponse(failures=_failures(found.failures, secrets, call))
-        returned = encode(found.values, found.secrets, allow_unknown=False)
-        return provider_pb2.InvokeResponse(**{"return": returned})  # a keyword of Python
+            return provider_pb2.InvokeResponse(failures=_failures(found.failures, arguments, secrets, call))
+        answer = provider_pb2.InvokeResponse()
+        getattr(answer, "return").CopyFrom(encode(found.values, found.secrets, allow_unknown=False))  # a keyword of Python
+        return answer
 
     async def List(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Stream what exists of one resource type."""
