@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from ..core.failures import ApiProblem, ApiUnreachable, Failure
+from ..core.listings import Listings
 from ..core.ports import Voice
 from ..core.session import Session
 from ..core.validation import did_you_mean
@@ -69,7 +70,7 @@ DATA_CENTERS: Final = (
 )
 DEFAULT_DATA_CENTER: Final = "EU-RO-1"
 
-_SERVERLESS_STOCK: Final = {"include": "AVAILABILITY", "product": "SERVERLESS"}
+SERVERLESS_STOCK: Final = {"include": "AVAILABILITY", "product": "SERVERLESS"}
 _Loaded = TypeVar("_Loaded")
 
 
@@ -153,27 +154,27 @@ class Catalog:
         return loaded
 
     async def _load_gpus(self, voice: Voice) -> Gpus:
-        found = await self._session.api.request("GET", "/catalog/gpus", query=_SERVERLESS_STOCK, voice=voice)
+        found = await self._session.part(Listings).get("/catalog/gpus", "gpus", voice, SERVERLESS_STOCK)
         pools: dict[str, list[str]] = {}
-        for card in found["gpus"]:
+        for card in found:
             if card.get("pool"):
                 pools.setdefault(card["pool"], []).append(card["id"])
         return Gpus(
             {pool: tuple(cards) for pool, cards in pools.items()},
-            frozenset(card["id"] for card in found["gpus"] if not card.get("pool")),
-            frozenset(place["id"] for card in found["gpus"] for place in card.get("dataCenters") or ()),
+            frozenset(card["id"] for card in found if not card.get("pool")),
+            frozenset(place["id"] for card in found for place in card.get("dataCenters") or ()),
         )
 
     async def _load_cpus(self, voice: Voice) -> Cpus:
-        found = await self._session.api.request("GET", "/catalog/cpus", query=_SERVERLESS_STOCK, voice=voice)
+        found = await self._session.part(Listings).get("/catalog/cpus", "cpus", voice, SERVERLESS_STOCK)
         return Cpus(
-            {flavor["id"]: tuple(place["id"] for place in flavor.get("dataCenters") or ()) for flavor in found["cpus"]},
-            {flavor["id"]: (flavor["vcpu"]["min"], flavor["vcpu"]["max"]) for flavor in found["cpus"] if flavor.get("vcpu")},
+            {flavor["id"]: tuple(place["id"] for place in flavor.get("dataCenters") or ()) for flavor in found},
+            {flavor["id"]: (flavor["vcpu"]["min"], flavor["vcpu"]["max"]) for flavor in found if flavor.get("vcpu")},
         )
 
     async def _load_data_centers(self, voice: Voice) -> Mapping[str, tuple[str, ...]] | None:
-        found = await self._session.api.request("GET", "/catalog/datacenters", voice=voice)
-        return {center["id"]: tuple(center.get("networkVolumeTypes") or ()) for center in found["dataCenters"]}
+        found = await self._session.part(Listings).get("/catalog/datacenters", "dataCenters", voice)
+        return {center["id"]: tuple(center.get("networkVolumeTypes") or ()) for center in found}
 
 
 def select(words: Iterable[str], gpus: Gpus) -> tuple[list[str], list[str]] | list[Failure]:

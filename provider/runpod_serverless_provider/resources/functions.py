@@ -16,6 +16,7 @@ from ..core.resource import Resource
 from ..core.session import Session
 from ..core.values import get_in
 from . import forms
+from .catalog import SERVERLESS_STOCK
 
 
 class Place(Outputs):
@@ -78,7 +79,7 @@ class GetGpuTypes(Function):
 
     async def call(self, session: Session, arguments: GpuTypesArguments, voice: Voice) -> Answer:
         """Ask for the serverless stock, and filter."""
-        query = {"include": "AVAILABILITY", "product": "SERVERLESS"}
+        query = dict(SERVERLESS_STOCK)
         query |= {} if arguments.gpu_count is None else {"count": str(arguments.gpu_count)}
         query |= {} if arguments.min_cuda_version is None else {"minCudaVersion": arguments.min_cuda_version}
         found = [_stocked(GpuTypeDetails, item) for item in await _list(session, "/catalog/gpus", "gpus", voice, query)]
@@ -135,7 +136,7 @@ class GetCpuTypes(Function):
 
     async def call(self, session: Session, arguments: CpuTypesArguments, voice: Voice) -> Answer:
         """Ask for the serverless stock, and filter."""
-        query = {"include": "AVAILABILITY", "product": "SERVERLESS"}
+        query = dict(SERVERLESS_STOCK)
         query |= {} if arguments.vcpu_count is None else {"vcpuCount": str(arguments.vcpu_count)}
         found = [_stocked(CpuTypeDetails, item) for item in await _list(session, "/catalog/cpus", "cpus", voice, query)]
         return Answer({"cpuTypes": [item for item in found if _is_wanted(item, arguments)]})
