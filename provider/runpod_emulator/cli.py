@@ -40,7 +40,7 @@ def _quota(text: str) -> int | None:
     if text.lower() == "none":
         return None
     if not text.isdecimal():
-        raise typer.BadParameter(f"{text!r} is neither a number of requests a minute nor 'none'")
+        raise typer.BadParameter(f"{text!r} is neither a number of requests a minute nor 'none'", param_hint="--quota")
     return int(text)
 
 

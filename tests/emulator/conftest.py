@@ -14,6 +14,7 @@ import pytest
 from emulator.bodies import gpu_body
 from runpod_emulator import Clock, create_app
 from runpod_emulator.door import Door
+from runpod_emulator.running import Running
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "reference" / "runpod-openapi-v2.json"
 NOON = 1_780_315_200.0  # 2026-06-01T12:00:00Z
@@ -105,3 +106,34 @@ def document() -> dict[str, Any]:
         pytest.skip(f"shared reference absent: the API document is not at {DOCUMENT}")
     found: dict[str, Any] = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     return found
+
+
+@dataclass
+class Server:
+    """An emulator in a process of its own, and a client that speaks to it over a socket."""
+
+    running: Running
+    client: httpx.Client
+
+    def post(self, path: str, body: Any) -> Any:
+        response = self.client.post(path, json=body)
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def get(self, path: str) -> Any:
+        response = self.client.get(path)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def delete(self, path: str) -> None:
+        assert self.client.delete(path).status_code == 204
+
+    def create(self, *without: str, **changes: Any) -> Any:
+        return self.post("/v2/serverless", gpu_body(*without, **changes))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Start an emulator as users do."""
+    with Running() as running, httpx.Client(base_url=running.url, headers=KEY, timeout=10, trust_env=False) as client:
+        yield Server(running, client)
