@@ -22,6 +22,8 @@ GENSDK: Final = ROOT / ".engine" / "bin" / ("gensdk.exe" if os.name == "nt" else
 
 OVERLAY: Final = ("dynamic", "testing", "jobs")
 """Hand-written modules or packages beside the generated ones; the generator never touches them."""
+ONE_OR_MANY: Final = re.compile(rb"(    def \w+\(self\) -> )pulumi\.Input\[Optional\[Union\[.*\bSequence\[.*(?=:\n)")
+"""The getter of an argument that takes one item or a list of them."""
 TABLE: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 Files: TypeAlias = dict[Path, bytes | None]
@@ -49,13 +51,21 @@ def sdk(schema_text: bytes) -> Files:
         path.write_bytes(schema_text)
         run([str(GENSDK), str(path), "python", folder])
         made = Path(folder, SDK.name)
-        files: Files = {SDK / found.relative_to(made): found.read_bytes() for found in made.rglob("*") if found.is_file()}
+        files: Files = {SDK / found.relative_to(made): usable(found.read_bytes()) for found in made.rglob("*") if found.is_file()}
     del files[SDK / "README.md"]
     for found in SDK.rglob("*"):
         is_ours = found.relative_to(SDK).parts[0].removesuffix(".py") in OVERLAY
         if found.is_file() and "__pycache__" not in found.parts and not is_ours:
             files.setdefault(found, None)
     return files
+
+
+def usable(source: bytes) -> bytes:
+    """Hide unions with a list from the Pulumi runtime, which fails on a list there (pulumi/pulumi#6950).
+
+    It takes an argument's type from its getter; constructors, which programs and type checkers look at, keep the whole type.
+    """
+    return ONE_OR_MANY.sub(rb"\1Any", source)
 
 
 def readme() -> Files:
