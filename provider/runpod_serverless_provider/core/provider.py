@@ -44,6 +44,7 @@ class Provider:
         self._functions = {function.token: function for function in functions}
         self._session = Session(api, settings)
         self._replaced: dict[str, Mapping[str, Any]] = {}
+        self._refreshed: dict[str, Mapping[str, Any]] = {}
 
     def secret_paths(self, token: str) -> frozenset[Path]:
         """Return the properties that are secret whatever the program says."""
@@ -59,7 +60,9 @@ class Provider:
         resource.noted(request.id, request.outputs, self._session)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         is_replaced = any(step.replaces for step in steps)
-        if is_replaced:
+        # A refresh asks, too, against the inputs that it has just read with: it shows drift and replaces nothing.
+        is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
+        if is_replaced and not is_of_refresh:
             self._replaced[request.urn] = request.outputs
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), preview=True)
             await resource.forewarn(request.id, task)
@@ -100,8 +103,12 @@ class Provider:
         try:
             outputs = self._outputs(resource, found, planned, resolved, defaulted)
         except Exception as problem:
-            reason = f"the answer to its creation could not be read ({type(problem).__name__}); `pulumi refresh` reads it again"
+            reason = f"the answer to its creation could not be read ({type(problem).__name__}); the next `pulumi up` reads it again"
             raise CreatedButFailed(identifier, nest(planned), (reason,), secrets=secrets) from problem
+        absent = _absent(resource, outputs)
+        if absent:
+            reason = f"the answer to its creation does not tell {', '.join(absent)}; the next `pulumi up` reads it again"
+            raise CreatedButFailed(identifier, outputs, (reason,), secrets=secrets)
         resource.noted(identifier, outputs, self._session)
         return Created(identifier, outputs, secrets)
 
@@ -135,6 +142,8 @@ class Provider:
         planned, outputs = task.planned, task.outputs
         computed = {**_computed(resource, outputs), **await resource.resolve(task)}
         body = resource.patch(task, computed)
+        if not body and _absent(resource, computed):  # its creation ended before these were known
+            return self._outputs(resource, await self._get(resource, id, task.voice), planned, computed, defaulted)
         if not body:
             shown = {name: outputs[name] for name in resource.always_shown if name in outputs}
             return {**shown, **nest(planned), **computed, **resource.derived(planned, defaulted)}
@@ -148,11 +157,12 @@ class Provider:
         """Observe one resource with 1 GET; None when it is gone. Without inputs, also work out how a program would state it."""
         resource = self._resources[request.token]
         try:
-            found = await self._session.api.request("GET", f"{resource.path}/{request.id}", voice=request.voice)
+            found = await self._get(resource, request.id, request.voice)
         except ApiProblem as problem:
             if problem.status == 404:
                 return None
-            raise problem.explained(f"reading the {resource.noun} {request.id!r}") from None
+            raise
+        self._refreshed[request.urn] = request.inputs
         managed = _leaves(resource, request.inputs) if request.inputs else None
         prior = _computed(resource, request.outputs)
         await resource.before_reading(found, managed, prior, self._session, request.voice)
@@ -228,6 +238,12 @@ class Provider:
         found = await listed_of(self._resources[request.token], self._session, request.voice)
         return [Listed(str(item["id"]), str(item.get("name", ""))) for item in found]
 
+    async def _get(self, resource: Resource, id: str, voice: Voice) -> Any:
+        try:
+            return await self._session.api.request("GET", f"{resource.path}/{id}", voice=voice)
+        except ApiProblem as problem:
+            raise problem.explained(f"reading the {resource.noun} {id!r}") from None
+
     async def _request(
         self, method: Method, resource: Resource, id: str = "", *, voice: Voice, body: Mapping[str, Any] | None = None
     ) -> Any:
@@ -265,6 +281,11 @@ def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
     return {item.name: outputs[item.name] for item in output_facts(resource.outputs) if item.name in outputs}
 
 
+def _absent(resource: Resource, outputs: Mapping[str, Any]) -> list[str]:
+    """Name the outputs that every resource of this kind has, and `outputs` do not."""
+    return [item.name for item in output_facts(resource.outputs) if item.info.is_required() and item.name not in outputs]
+
+
 def _shown(resource: Resource, found: Mapping[str, Any]) -> dict[str, Any]:
     at = {item.name: item.at for item in resource.facts if len(item.path) == 1}
     return {name: value for name in resource.always_shown if (value := get_in(found, at[name].path)) is not None}
@@ -298,6 +319,6 @@ def _name(planned: Leaves) -> str:
 def _look_for(resource: Resource, urn: str, planned: Leaves) -> str:
     logical = urn.rpartition("::")[2] or "NAME"
     return (
-        f"Look in the Runpod console for a {resource.noun} named {_name(planned)}. If it is there, take it over with `pulumi import "
-        f"{resource.token} {logical} ID`; if it is not, run `pulumi up` again."
+        f"Look in the Runpod console whether the {resource.noun} {_name(planned)} is there: take it over with `pulumi import "
+        f"{resource.token} {logical} ID` if it is, and run `pulumi up` again if it is not."
     )
