@@ -118,12 +118,14 @@ def test_what_somebody_changed_is_found_and_repaired(stack: Stack, emulator: Run
 
 
 def test_drift_of_hardware_recreates_as_a_change_of_it_does(stack: Stack, emulator: Running) -> None:
-    """Where the program says `replace`, what somebody changed is not rolled out but replaced."""
+    """Where the program says `replace`, what somebody changed is replaced; a refresh alone does not speak of it."""
     stack.write({"api": endpoint(name="api")})
     stack.up()
     emulator.mutate("endpoints", _live(emulator)["api"]["id"], flashboot="OFF")
     planned = stack.preview("--refresh")
     assert planned.step("api", "replace").changes == {"flashboot": "update-replace"}
+    assert len(planned.said("info")) == 1
+    assert stack.refresh().said("info") == []
 
 
 def test_what_runpod_itself_does_to_an_idle_endpoint_is_drift(stack: Stack, emulator: Running) -> None:
