@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from .failures import Failure
-from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, WriteOnly, below, facts, leaves_of, nest, open_leaf
+from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, WriteOnly, below, facts, nest
 from .naming import choose_name
 from .plan import compare
 from .resource import Resource
 from .session import Session
 from .validation import shown_unless, tolerant, validate
-from .values import UNKNOWN, Path, contains_unknown, get_in, render_path, resolvable
+from .values import UNKNOWN, Path, get_in, render_path, resolvable
 from .verbs import Check, Checked
 
 DEFAULTS_KEY: Final = "__defaults"
@@ -36,30 +36,34 @@ def known_properties(model: type[Inputs], properties: Mapping[str, Any]) -> dict
     return {name: properties[name] for info in model.model_fields.values() if (name := info.alias or "") in properties}
 
 
+class _Undecided(Exception):
+    """A default depends on a value that is not known yet."""
+
+
 class _Draft:
-    """Inputs under completion; a `Lookup` for defaults."""
+    """Inputs under completion; a `Lookup` for defaults. `decided` are the paths that are filled, or stay without a value."""
 
     def __init__(self, model: type[Inputs], values: dict[str, Any], session: Session) -> None:
         self.session = session
         self.values = values
+        self.decided: set[Path] = set()
         self._model = model
-        self._canonical: dict[str, Any] = {}
 
     def __call__(self, name: str) -> Any:
-        if self.values.get(name) is None:
-            return None
-        if name not in self._canonical:
-            leaves = leaves_of(self._model.model_validate({name: self.values[name]}))
-            self._canonical[name] = UNKNOWN if leaves.get((name,)) is UNKNOWN else nest(leaves).get(name)
-        return self._canonical[name]
+        path = tuple(name.split("."))
+        found = get_in(nest(self.leaves_at(path)), path)
+        if found is UNKNOWN:
+            raise _Undecided
+        return found
 
-    def canonical(self, path: Path) -> Any:
-        """Return the canonical value at `path`."""
-        return get_in(self(str(path[0])), path[1:])
+    def leaves_at(self, path: Path) -> dict[Path, Any]:
+        """Return the canonical leaves at `path`, or an UNKNOWN where it lies in an object that is not known."""
+        name = str(path[0])
+        leaves = tolerant(self._model, {name: value for value in (self.values.get(name),) if value is not None})
+        return {path: UNKNOWN} if leaves.get((name,)) is UNKNOWN else below(leaves, path)
 
     def fill(self, path: Path, value: Any) -> None:
         """Set one property, which may be nested once."""
-        self._canonical.pop(str(path[0]), None)
         if len(path) == 1:
             self.values[str(path[0])] = value
         else:
@@ -80,14 +84,13 @@ def check(resource: Resource, session: Session, request: Check) -> Checked:
     prior = tolerant(model, known_properties(model, request.olds))
     defaulted = []
     for item in facts(model):
-        if get_in(draft.values, item.path) is not None:
-            continue
-        value = _default(item, draft, request, prior)
+        value = _default(item, draft, request, prior) if get_in(draft.values, item.path) is None else None
         if isinstance(value, Failure):
             failures.append(value)
         elif value is not None:
             draft.fill(item.path, value)
             defaulted.append(render_path(item.path))
+        draft.decided.add(item.path)
 
     planned = tolerant(model, draft.values)
     found = list(resource.rules(planned, frozenset(defaulted), session))
@@ -98,7 +101,7 @@ def check(resource: Resource, session: Session, request: Check) -> Checked:
         if DEFAULTS_KEY not in request.olds:  # imported inputs leave defaults out until they are checked for the first time
             completed = check(resource, session, replace(request, olds={}, news=request.olds)).inputs
             prior = tolerant(model, known_properties(model, completed))
-        steps = compare(model, prior, planned, {}, strategy_of(planned))
+        steps = compare(model, prior, planned, {}, strategy_of(planned), defaulted=defaulted)
         found += resource.transitions(prior, planned, steps)
     failures += [Failure(resolvable(failure.path, draft.values), failure.reason) for failure in found]
     if failures:
@@ -109,15 +112,23 @@ def check(resource: Resource, session: Session, request: Check) -> Checked:
 
 def _default(item: Facts, draft: _Draft, request: Check, prior: Leaves) -> Any:
     named, default = item.marker(AutoNamed), item.marker(Default)
-    kept = get_in(request.olds, item.path)
-    was_defaulted = kept is not None and render_path(item.path) in (request.olds.get(DEFAULTS_KEY) or ())
+    kept, prior_defaults = get_in(request.olds, item.path), request.olds.get(DEFAULTS_KEY) or ()
     if named is not None:
         return kept or choose_name(request, str(item.path[0]), named.max_length)
     if default is None:
         return None
-    sources = {path: draft.canonical(path) for path in (tuple(name.split(".")) for name in default.derived_from)}
-    if was_defaulted and all(open_leaf(path, value) == below(prior, path) for path, value in sources.items()):
-        return default.choose(draft) if default.follows_settings else kept
-    if draft.values.get(str(item.path[0])) is UNKNOWN:  # a nested default of an object that is not known
-        return None
-    return UNKNOWN if contains_unknown(sources) else default.choose(draft)
+    if kept is not None and render_path(item.path) in prior_defaults and not default.follows_settings:
+        sources = [tuple(name.split(".")) for name in default.derived_from]
+        if all(_is_unchanged(path, draft, prior, prior_defaults) for path in sources):
+            return kept
+    try:
+        return default.choose(draft)
+    except _Undecided:
+        return UNKNOWN
+
+
+def _is_unchanged(path: Path, draft: _Draft, prior: Leaves, prior_defaults: Container[str]) -> bool:
+    """Compare what stands at `path`; before its own default is chosen, only what the program says counts."""
+    is_settled = path in draft.decided
+    before = {leaf: value for leaf, value in below(prior, path).items() if is_settled or render_path(leaf) not in prior_defaults}
+    return draft.leaves_at(path) == before

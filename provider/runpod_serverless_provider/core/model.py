@@ -11,9 +11,9 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, ValidatorFunctionWrapHandler, create_model, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
@@ -94,10 +94,10 @@ class At:
 class Default:
     """How a field that the program leaves out is filled.
 
-    `choose` gets a `Lookup` of canonical inputs and returns the value in the user's form, or None for no default. It is not asked while
-    one of the properties that it looks at (`derived_from`, whose names may have dots) is unknown: then the default is unknown too.
-    `text` says the default in the schema and the README. A default is kept from one run to the next unless one of `derived_from`
-    changes; one that `follows_settings` also changes with the provider's configuration.
+    `choose` gets a `Lookup` of canonical inputs and returns the value in the user's form, or None for no default. Where it looks at a
+    value that is not known, the default is unknown too. `text` says the default in the schema and the README. A default is kept from one
+    run to the next unless one of the properties that it looks at (`derived_from`, whose names may have dots) changes; one that
+    `follows_settings` is chosen anew each time.
     """
 
     choose: Callable[[Lookup], Any]
@@ -157,7 +157,7 @@ class Lookup(Protocol):
     session: Session
 
     def __call__(self, name: str) -> Any:
-        """Return the canonical value of the property `name`, or None where it is absent."""
+        """Return the canonical value of the property `name`, which may have dots, or None where it is absent."""
 
 
 class Inputs(BaseModel):
@@ -167,19 +167,15 @@ class Inputs(BaseModel):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _let_unknowns_pass(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    def _let_unknowns_pass(cls, value: Any, validate: ValidatorFunctionWrapHandler, field: ValidationInfo) -> Any:
         """Validate what is known of `value`; a list that holds an unknown is unknown as a whole, a map only at that key."""
         if value is UNKNOWN:
             return UNKNOWN
-        if not contains_unknown(value):
-            return validate(value)
+        if not contains_unknown(value) or nested_model(cls.model_fields[str(field.field_name)].annotation) is not None:
+            return validate(value)  # the fields of a nested model look after their own unknowns
         if isinstance(value, Mapping):
             checked = validate({key: item for key, item in value.items() if item is not UNKNOWN})
-            unknown = {key: UNKNOWN for key, item in value.items() if item is UNKNOWN}
-            if isinstance(checked, BaseModel):
-                names = {info.alias: attribute for attribute, info in type(checked).model_fields.items()}
-                return checked.model_copy(update={names[key]: UNKNOWN for key in unknown if key in names})
-            return {**checked, **unknown}
+            return {**checked, **{key: UNKNOWN for key, item in value.items() if item is UNKNOWN}}
         known_items = [item for item in value if not contains_unknown(item)]
         if known_items:
             validate(known_items)
@@ -232,6 +228,16 @@ def nested_model(annotation: Any) -> type[Inputs] | None:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return next((found for part in typing.get_args(annotation) if (found := nested_model(part))), None)
     return None
+
+
+@cache
+def lenient(model: type[Inputs]) -> type[Inputs]:
+    """Return `model` with nothing required: what an old state holds, or a single property, is not the whole."""
+    required = {attribute: info for attribute, info in model.model_fields.items() if info.is_required()}
+    fields: dict[str, Any] = {
+        attribute: (cast(Any, Annotated)[(info.annotation, *info.metadata)], None) for attribute, info in required.items()
+    }
+    return create_model(model.__name__, __base__=model, **fields)
 
 
 @cache

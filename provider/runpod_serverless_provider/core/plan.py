@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,26 +44,35 @@ def compare(
     observed: Leaves,
     strategy: Strategy,
     ignored: Iterable[str] = (),
+    defaulted: Iterable[str] = (),
 ) -> list[Step]:
     """List what `planned` changes, against the prior inputs and, where these agree, against what was last observed.
 
     Only properties that `observed` has count as observed, and only leaves that the inputs have: what the program never set is the
-    server's, and to state it as it is changes nothing.
+    server's, and to state it as it is changes nothing. `defaulted` are the paths in `planned` that the program left out.
     """
     patterns = [parse_pattern(pattern) for pattern in ignored]
+    defaults = [parse_pattern(pattern) for pattern in defaulted]
     seen = {path[0] for path in observed}
+    places = {facts_at(model, path).at.path for path in planned}
     steps = []
     for path, old, new in _pairs(prior, planned):
         if any(is_at_or_below(path, pattern) for pattern in patterns):
             continue
         found = observed.get(path)
         facts = facts_at(model, path)
-        if old is None and found == new:  # what was the server's choice is now stated as it is
+        is_default = any(is_at_or_below(path, default) for default in defaults)
+        is_new_here = is_default and isinstance(facts.effect, StateOnly)  # the state is of a version without the property
+        if old is None and (found == new or is_new_here):  # what was the server's choice is now stated as it is
             continue
-        if old != new or new is UNKNOWN:
-            steps.append(Step(path, facts, old, new, does_replace(facts, old, new, path, strategy)))
-        elif path[0] in seen and found != new and not isinstance(facts.effect, StateOnly):
-            steps.append(Step(path, facts, found, new, does_replace(facts, found, new, path, strategy), is_drift=True))
+        is_drift = old == new and new is not UNKNOWN
+        if is_drift and (path[0] not in seen or found == new or isinstance(facts.effect, StateOnly)):
+            continue
+        before = found if is_drift else old
+        # A default is unknown because something else is, which says for itself whether it recreates.
+        is_hollow = is_default and new is UNKNOWN
+        replaces = not is_hollow and does_replace(facts, before, new, path, strategy, places)
+        steps.append(Step(path, facts, before, new, replaces, is_drift))
     return steps
 
 
@@ -80,15 +89,21 @@ def _pairs(prior: Leaves, planned: Leaves) -> Iterator[tuple[Path, Any, Any]]:
         yield path, old, planned.get(path)
 
 
-def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strategy) -> bool:
-    """Say whether a change needs a new resource."""
+def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strategy, places: Container[Path]) -> bool:
+    """Say whether a change needs a new resource: by its marker and the strategy, and where a PATCH cannot take the value away.
+
+    `places` are those in the API's body that the plan fills.
+    """
     effect = facts.effect
     if not isinstance(effect, Recreates) or _is_first_told(facts, old):
         return False
     if new is None and facts.at.is_read and not effect.is_patchable and facts.marker(Default) is None:
         return False  # nothing says what it should be instead, so it becomes the server's
+    if strategy == "replace" or not effect.is_patchable:
+        return True
     is_presence = path == facts.path and (old is None or new is None)
-    return strategy == "replace" or not effect.is_patchable or (effect.is_presence_fixed and is_presence)
+    is_lost = new is None and facts.at.is_written and not facts.at.is_clearable and facts.at.path not in places
+    return is_lost or (effect.is_presence_fixed and is_presence)
 
 
 def _is_first_told(facts: Facts, old: Any) -> bool:

@@ -273,7 +273,7 @@ def _steps(
     ignored: Iterable[str],
 ) -> tuple[Leaves, list[Step]]:
     prior, planned, observed = (_leaves(resource, properties) for properties in (old_inputs, news, outputs))
-    return planned, compare(resource.inputs, prior, planned, observed, strategy_of(planned), ignored)
+    return planned, compare(resource.inputs, prior, planned, observed, strategy_of(planned), ignored, _defaulted(news))
 
 
 def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from .failures import Failure
-from .model import Inputs, leaves_of, nested_model
+from .model import Inputs, leaves_of, lenient, nested_model
 from .values import Path
 
 Shown = Callable[[Path, Any], str]
@@ -63,11 +63,9 @@ def tolerant(model: type[Inputs], values: Mapping[str, Any]) -> dict[Path, Any]:
     foreign: dict[Path, Any] = {}
     while True:
         try:
-            return {**leaves_of(model.model_validate(values)), **foreign}
+            return {**leaves_of(lenient(model).model_validate(values)), **foreign}
         except ValidationError as error:
-            for name in {str(item["loc"][0]) if item["loc"] else "" for item in error.errors()}:
-                if name not in values:
-                    return foreign
+            for name in {str(item["loc"][0]) for item in error.errors()}:
                 foreign[(name,)] = values.pop(name)
 
 

@@ -47,8 +47,7 @@ _WORKERS: Final = "recreates workers, as the parameter reference of Flash has it
 
 
 def _without_own_image(lookup: Lookup) -> bool:
-    template = lookup("template") or {}
-    return not lookup("image") and not lookup("templateId") and not template.get("image")
+    return not any(lookup(name) for name in ("image", "templateId", "template.image"))
 
 
 def _managed_image(lookup: Lookup) -> str | None:
@@ -353,6 +352,7 @@ class Endpoint(Resource):
     path = "/serverless"
     list_key = "endpoints"
     plural = "Endpoints"
+    may_be_secret = ("env", "inheritedEnv")
     inputs = EndpointInputs
     outputs = EndpointOutputs
     stables = ("createdAt",)
