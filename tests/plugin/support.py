@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 from google.protobuf import empty_pb2, struct_pb2
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
 from runpod_serverless_provider.core import verbs
@@ -21,15 +22,24 @@ from runpod_serverless_provider.plugin.voice import Engine
 
 TOKEN = "runpod-serverless:index:Endpoint"
 URN = f"urn:pulumi:dev::shop::{TOKEN}::llm"
+PROVIDER_URN = "urn:pulumi:dev::shop::pulumi:providers:runpod-serverless::default_1_2_3"
 KEY = "rpa_TOPSECRETKEY"
+P = provider_pb2
 
 
 def secret(value: Any) -> dict[str, Any]:
+    """Mark a value as the engine marks secrets."""
     return {wire.SIGNATURE_KEY: wire.SECRET, "value": value}
 
 
 def struct(values: dict[str, Any]) -> struct_pb2.Struct:
+    """Write properties as they travel."""
     return ParseDict(values, struct_pb2.Struct())
+
+
+def plain(message: struct_pb2.Struct) -> dict[str, Any]:
+    """Read properties as they travelled."""
+    return MessageToDict(message)
 
 
 def in_file(home: Path, text: str) -> Path:
@@ -76,21 +86,36 @@ class FakeCore:
 
 
 class FakeEngine(engine_pb2_grpc.EngineServicer):
-    """Keeps what is logged."""
+    """Keeps what is logged; may be slow."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay_seconds: float = 0.0) -> None:
+        self.delay_seconds = delay_seconds
         self.logged: list[Any] = []
 
     async def Log(self, request: Any, context: Any) -> Any:
+        await asyncio.sleep(self.delay_seconds)
         self.logged.append(request)
         return empty_pb2.Empty()
+
+
+@contextlib.asynccontextmanager
+async def listening(engine: FakeEngine) -> AsyncIterator[str]:
+    """Let an engine listen, and give its address."""
+    server = grpc.aio.server()
+    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
 
 
 class Served:
     """A provider behind a socket, with its engine."""
 
-    def __init__(self, stub: Any, server: Server, engine: FakeEngine, connected: list[Configuration]) -> None:
-        self.stub, self.server, self.engine, self.connected = stub, server, engine, connected
+    def __init__(self, stub: Any, server: Server, engine: FakeEngine, link: Engine, connected: list[Configuration]) -> None:
+        self.stub, self.server, self.engine, self.link, self.connected = stub, server, engine, link, connected
 
 
 @contextlib.asynccontextmanager
@@ -100,35 +125,61 @@ async def serving(
     configured: bool = True,
     environment: dict[str, str] | None = None,
     home: Path = Path("/nonexistent"),
+    version: str = "1.2.3",
 ) -> AsyncIterator[Served]:
     """Serve `core` over a real socket; configured with `KEY` unless told otherwise."""
     engine, connected = FakeEngine(), []
-    engine_server = grpc.aio.server()
-    engine_pb2_grpc.add_EngineServicer_to_server(engine, engine_server)
-    engine_port = engine_server.add_insecure_port("127.0.0.1:0")
-    await engine_server.start()
-    link = Engine(f"127.0.0.1:{engine_port}")
 
     def connect(configuration: Configuration) -> FakeCore:
         connected.append(configuration)
         return core or FakeCore()
 
-    servicer = Server(
-        connect=connect, schema=lambda: '{"name":"x"}', version="1.2.3", engine=link, environment=environment or {}, home=home
-    )
-    server = grpc.aio.server(options=GRPC_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    options = [*GRPC_OPTIONS, ("grpc.max_metadata_size", 16 * 1024 * 1024)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-        stub = provider_pb2_grpc.ResourceProviderStub(channel)
-        if configured:
-            await stub.Configure(provider_pb2.ConfigureRequest(args=struct({"apiKey": secret(KEY)})))
-        yield Served(stub, servicer, engine, connected)
-    await server.stop(0)
-    await link.close()
-    await engine_server.stop(0)
+    async with listening(engine) as address:
+        link = Engine(address)
+        servicer = Server(
+            connect=connect, schema=lambda: '{"name":"x"}', version=version, engine=link, environment=environment or {}, home=home
+        )
+        server = grpc.aio.server(options=GRPC_OPTIONS)
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        options = [*GRPC_OPTIONS, ("grpc.max_metadata_size", 16 * 1024 * 1024)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+            stub = provider_pb2_grpc.ResourceProviderStub(channel)
+            if configured:
+                await stub.Configure(P.ConfigureRequest(args=struct({"apiKey": secret(KEY)})))
+            yield Served(stub, servicer, engine, link, connected)
+        await server.stop(0)
+        await link.close()
+
+
+def run(scenario: Awaitable[Any]) -> Any:
+    """Run a scenario in a loop of its own, with an end to it."""
+
+    async def bounded() -> Any:
+        return await asyncio.wait_for(scenario, 20)
+
+    return asyncio.run(bounded())
+
+
+def ask(core: FakeCore | None, rpc: str, request: Any, **options: Any) -> Any:
+    """Serve `core` for one RPC, and give its answer."""
+
+    async def scenario() -> Any:
+        async with serving(core, **options) as served:
+            return await getattr(served.stub, rpc)(request)
+
+    return run(scenario())
+
+
+def fail(core: FakeCore | None, rpc: str, request: Any, **options: Any) -> grpc.aio.AioRpcError:
+    """Serve `core` for one RPC that must fail, and give its failure."""
+
+    async def scenario() -> Any:
+        async with serving(core, **options) as served:
+            return await refused(getattr(served.stub, rpc)(request))
+
+    return run(scenario())
 
 
 async def refused(call: Any) -> grpc.aio.AioRpcError:
@@ -149,6 +200,3 @@ def detail(problem: grpc.aio.AioRpcError, into: Any) -> Any:
     assert status.code == problem.code().value[0]
     assert status.details[0].Unpack(into)
     return into
-
-
-Asked = Callable[[Served], Any]

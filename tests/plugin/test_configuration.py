@@ -145,5 +145,8 @@ def test_another_version_is_named_with_what_to_do(requested, actual):
     """Both versions, where the plugin is, and both ways to renew it."""
     remark = version_remark(requested, actual)
     assert remark is not None and sys.prefix in remark
-    assert f"SDK is pulumi-runpod-serverless {requested}, but the plugin that serves it is {actual}" in remark
+    assert (
+        f"asks for pulumi-runpod-serverless {requested}, the version of its SDK, but the plugin that serves it is {actual}"
+        in remark
+    )
     assert "pip install --upgrade pulumi-runpod-serverless" in remark and "runpod-serverless install-plugin" in remark

@@ -137,12 +137,12 @@ class GetAll(Function):
         return f"List every {self.resource.noun} of the account."
 
     async def call(self, session: Session, arguments: NoArguments, voice: Voice) -> Answer:
-        """Take one list."""
-        described_ones = [
-            await described(self.resource, found, session, voice) for found in await listed_of(self.resource, session, voice)
-        ]
-        secrets = {(self.key, index, *path) for index, (_, paths) in enumerate(described_ones) for path in paths}
-        return Answer({self.key: [values for values, _ in described_ones]}, frozenset(secrets))
+        """Take one list. What may be secret is left out, as it would make the whole list secret."""
+        items = []
+        for found in await listed_of(self.resource, session, voice):
+            values, _ = await described(self.resource, found, session, voice)
+            items.append({name: value for name, value in values.items() if name not in self.resource.may_be_secret})
+        return Answer({self.key: items})
 
 
 async def listed_of(resource: Resource, session: Session, voice: Voice) -> list[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from .ports import Api, Method, Voice
 from .resource import Resource, Task
 from .session import Session
 from .validation import shown_unless, tolerant, validate
-from .values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, parse_pattern
+from .values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, is_within, parse_pattern, render_path
 from .verbs import (
     Check,
     Checked,
@@ -71,6 +71,9 @@ class Provider:
                 await request.voice.warn(
                     f"{step.facts.name} is known only during `pulumi up`; what it then holds may replace the {resource.noun}"
                 )
+        hidden = [render_path(step.path) for step in steps if any(is_within(step.path, secret) for secret in request.secrets)]
+        if hidden:
+            await request.voice.inform(f"the plan shows [secret] for a change of {', '.join(hidden)}")
         return Difference(
             changes(steps, request.old_inputs, request.outputs, request.news),
             stables=() if is_replaced else tuple(name for name in resource.stables if name in request.outputs),

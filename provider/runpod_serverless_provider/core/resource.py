@@ -67,6 +67,8 @@ class Resource:
     """As in the name of the function that lists them: `Endpoints`."""
     stables: ClassVar[tuple[str, ...]] = ()
     """Outputs that no update changes."""
+    may_be_secret: ClassVar[tuple[str, ...]] = ()
+    """Outputs that may hold what nobody called secret: lists leave them out."""
     always_shown: ClassVar[tuple[str, ...]] = ()
     """Properties that are outputs even where no input sets them."""
 

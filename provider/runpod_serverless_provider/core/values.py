@@ -112,3 +112,8 @@ def parse_pattern(pattern: str) -> Path:
 def is_at_or_below(path: Path, pattern: Path) -> bool:
     """Say whether `path` is what `pattern` names, or lies within it."""
     return len(pattern) <= len(path) and all(want in ("*", part) for want, part in zip(pattern, path, strict=False))
+
+
+def is_within(path: Path, outer: Path) -> bool:
+    """Say whether `path` lies within what stands at `outer`, and is not it."""
+    return len(outer) < len(path) and path[: len(outer)] == outer

@@ -98,9 +98,9 @@ def version_remark(requested: Any, actual: str) -> str | None:
     if not isinstance(requested, str) or requested.partition("+")[0] == actual.partition("+")[0]:
         return None
     return (
-        f"this program's SDK is {DISTRIBUTION} {requested}, but the plugin that serves it is {actual}, from {sys.prefix}: the two are made "
-        f"for each other. Upgrade the older one with `pip install --upgrade {DISTRIBUTION}`; a plugin that is not on PATH is renewed with "
-        "`runpod-serverless install-plugin`"
+        f"this program asks for {DISTRIBUTION} {requested}, the version of its SDK, but the plugin that serves it is {actual}, from "
+        f"{sys.prefix}: the two are made for each other. Upgrade the older one with `pip install --upgrade {DISTRIBUTION}`; a plugin that "
+        "is not on PATH is renewed with `runpod-serverless install-plugin`"
     )
 
 

@@ -56,7 +56,7 @@ class Lifetime:
                 try:
                     signal.signal(number, lambda received, _: self._end_from_signal(loop, received))
                 except ValueError:
-                    _LOG.debug("signal %s is not heeded", number)
+                    _LOG.debug("%s is not heeded", signal.Signals(number).name)
 
     def _end_from_signal(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         loop.call_soon_threadsafe(self.end, signal.Signals(number).name, SIGNAL_GRACE_SECONDS)

@@ -24,7 +24,7 @@ from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
 from .redaction import Redactor, secret_leaves, secret_texts
 from .status import NotOffered, Status, Stopping, Unsupported, init_failed_details, pack_status, shorten, translate
 from .voice import Engine, EngineVoice
-from .wire import decode, encode, is_secret_within, trace, whole_lists
+from .wire import decode, encode, is_secret_within, trace, whole_properties
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -101,18 +101,25 @@ class Matter:
         """The resource as the user knows it, to begin an error with."""
         return f"{self.token} {self.name!r}" if self.token else ""
 
-    def decode(self, struct: Struct) -> tuple[dict[str, Any], frozenset[Path]]:
-        """Decode, and remember the secrets met, to hide them from everything said and to find them in everything answered."""
+    def decode(self, struct: Struct, *, is_output: bool = False) -> tuple[dict[str, Any], frozenset[Path]]:
+        """Decode, and remember the secrets met, to hide them from everything said and to find them in everything answered.
+
+        Whole outputs are secret for the sake of a part (see `encode`), which the inputs that come with them name exactly.
+        """
         values, secrets = decode(struct)
-        found = secret_leaves(values, secrets | self.schema_secrets)
+        found = secret_leaves(values, self.schema_secrets if is_output else secrets | self.schema_secrets)
         self.redact.add(text for _, text in found)
         self.secret_leaves |= found
         return values, secrets
 
     def encode(self, values: Mapping[str, Any], secrets: frozenset[Path], *, preview: bool = False) -> Struct:
-        """Write outputs, or observed inputs, with their secrets wrapped: those that the core names, and those met in the request."""
-        found = secrets | trace(values, self.secret_leaves)
-        return encode(values, found, self.schema_secrets, allow_unknown=preview)
+        """Write outputs with their secrets wrapped: those that the core names, and those met in the request."""
+        found = whole_properties(secrets | self.schema_secrets | trace(values, self.secret_leaves))
+        return encode(values, found, allow_unknown=preview)
+
+    def encode_inputs(self, values: Mapping[str, Any], secrets: frozenset[Path]) -> Struct:
+        """Write observed inputs, in which each secret stays where it was, so that plans show what is none."""
+        return encode(values, secrets | trace(values, self.secret_leaves), self.schema_secrets, allow_unknown=False)
 
 
 def _about(urn: str, token: str, name: str) -> tuple[str, str]:
@@ -197,9 +204,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         reasons = [call.redact(reason) for reason in problem.reasons if reason] or ["its creation did not finish"]
         failed = provider_pb2.ErrorResourceInitFailed(id=problem.id, reasons=reasons)
         secrets = call.secrets | problem.secrets
-        failed.properties.CopyFrom(_encode_surely(problem.outputs, whole_lists(secrets), call))
+        failed.properties.CopyFrom(_encode_surely(call.encode, problem.outputs, secrets))
         if call.inputs is not None:  # only a Read's inputs count
-            failed.inputs.CopyFrom(_encode_surely(problem.inputs, secrets, call) if problem.inputs else call.inputs)
+            failed.inputs.CopyFrom(_encode_surely(call.encode_inputs, problem.inputs, secrets) if problem.inputs else call.inputs)
         message = shorten(call.redact(f"{call.subject}: {'; '.join(reasons)}"))
         details = pack_status(grpc.StatusCode.UNKNOWN, message, init_failed_details(failed))
         return Status(grpc.StatusCode.UNKNOWN, message, details)
@@ -313,7 +320,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         if found.failures:
             return provider_pb2.InvokeResponse(failures=_failures(found.failures, arguments, secrets, call))
         answer = provider_pb2.InvokeResponse()
-        getattr(answer, "return").CopyFrom(encode(found.values, found.secrets, allow_unknown=False))  # a keyword of Python
+        getattr(answer, "return").CopyFrom(
+            encode(found.values, whole_properties(found.secrets), allow_unknown=False)
+        )  # a keyword of Python
         return answer
 
     async def List(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -431,7 +440,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     async def Diff(self, call: Matter, request: Any) -> Any:
         """Plan."""
         core = self._core_for(call)
-        outputs, _ = call.decode(request.olds)
+        outputs, _ = call.decode(request.olds, is_output=True)
         old_inputs, _ = call.decode(request.old_inputs)
         news, secrets = call.decode(request.news)
         planned = await core.diff(
@@ -468,7 +477,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         )
         created = await (work if request.preview else self._mutate(work))
         try:
-            secrets = whole_lists(call.secrets | created.secrets)
+            secrets = call.secrets | created.secrets
             properties = call.encode(created.outputs, secrets, preview=request.preview)
         except Exception as problem:
             if request.preview:
@@ -481,7 +490,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     async def Update(self, call: Matter, request: Any) -> Any:
         """Update, or predict in a preview."""
         core = self._core_for(call)
-        outputs, output_secrets = call.decode(request.olds)
+        outputs, output_secrets = call.decode(request.olds, is_output=True)
         old_inputs, _ = call.decode(request.old_inputs)
         news, secrets = call.decode(request.news)
         _require_known(news, request.preview)
@@ -502,14 +511,14 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
             )
         )
         updated = await (work if request.preview else self._mutate(work))
-        secrets = whole_lists(call.secrets | updated.secrets)
+        secrets = call.secrets | updated.secrets
         return provider_pb2.UpdateResponse(properties=call.encode(updated.outputs, secrets, preview=request.preview))
 
     @_rpc
     async def Read(self, call: Matter, request: Any) -> Any:
         """Refresh, get or import. What was secret in the state stays secret, in inputs and outputs alike."""
         core = self._core_for(call)
-        outputs, output_secrets = call.decode(request.properties)
+        outputs, output_secrets = call.decode(request.properties, is_output=request.HasField("inputs"))
         inputs, input_secrets = call.decode(request.inputs)
         call.secrets, call.inputs = output_secrets | input_secrets, request.inputs
         observed = await core.read(
@@ -519,24 +528,23 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
                 id=request.id,
                 inputs=inputs,
                 outputs=outputs,
-                secrets=call.secrets,
+                secrets=input_secrets if inputs else call.secrets,
                 voice=call.voice,
             )
         )
         if observed is None:
             return provider_pb2.ReadResponse()  # touching `properties` would make it a resource without id
-        secrets = call.secrets | observed.secrets
         return provider_pb2.ReadResponse(
             id=observed.id or request.id,
-            properties=call.encode(observed.outputs, whole_lists(secrets)),
-            inputs=call.encode(observed.inputs, secrets),
+            properties=call.encode(observed.outputs, call.secrets | observed.secrets),
+            inputs=call.encode_inputs(observed.inputs, observed.secrets),
         )
 
     @_rpc
     async def Delete(self, call: Matter, request: Any) -> Any:
         """Delete."""
         core = self._core_for(call)
-        outputs, call.secrets = call.decode(request.properties)
+        outputs, call.secrets = call.decode(request.properties, is_output=True)
         old_inputs, _ = call.decode(request.old_inputs)
         await self._mutate(
             core.delete(
@@ -562,9 +570,11 @@ def _require_known(values: Mapping[str, Any], is_preview: bool) -> None:
         raise CheckFailed([Failure((), f"{name} is not known, although this is no preview") for name in unknown])
 
 
-def _encode_surely(values: Mapping[str, Any], secrets: frozenset[Path], call: Matter) -> Struct:
+def _encode_surely(
+    write: Callable[[Mapping[str, Any], frozenset[Path]], Struct], values: Mapping[str, Any], secrets: frozenset[Path]
+) -> Struct:
     try:
-        return call.encode(values, secrets)
+        return write(values, secrets)
     except Exception as problem:  # noqa: BLE001 - the id counts more
         _LOG.error("partial properties were not kept: %s", type(problem).__name__)
         return Struct()

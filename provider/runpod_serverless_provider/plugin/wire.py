@@ -184,9 +184,12 @@ def _encode(value: Any, path: Path, sealed: frozenset[Path], allow_unknown: bool
     return Value(string_value=str(value))
 
 
-def whole_lists(secrets: Iterable[Path]) -> frozenset[Path]:
-    """Let a secret item make its list secret: a canonical list has its items in another order."""
-    return frozenset(path[: next((at for at, part in enumerate(path) if isinstance(part, int)), len(path))] for path in secrets)
+def whole_properties(secrets: Iterable[Path]) -> frozenset[Path]:
+    """Let a secret part make its whole property secret, as outputs need it.
+
+    Canonical values have another order than inputs, SDKs lift a nested secret to its property anyway, and the YAML host loses it.
+    """
+    return frozenset(path[:1] for path in secrets)
 
 
 def trace(values: Mapping[str, Any], found: Iterable[tuple[Path, str]]) -> frozenset[Path]:

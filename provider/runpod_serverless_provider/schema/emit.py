@@ -49,7 +49,7 @@ def emit(resources: Iterable[Resource], functions: Iterable[Function] = ()) -> d
             "description": "The connection to a Runpod account.",
             "inputProperties": {item.name: _configured(item) for item in CONFIGURATION},
         },
-        "types": dict(sorted([*_types(resources), *_function_types(functions)])),
+        "types": _first_of_each([*_types(resources), *_function_types(functions)]),
         "resources": {resource.token: _resource(resource) for resource in sorted(resources, key=lambda each: each.name)},
         "functions": {function.token: _function(function) for function in sorted(functions, key=lambda each: each.name)},
         "language": {
@@ -63,6 +63,14 @@ def emit(resources: Iterable[Resource], functions: Iterable[Function] = ()) -> d
             "nodejs": {"packageName": DISTRIBUTION, "respectSchemaVersion": True},
         },
     }
+
+
+def _first_of_each(types: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Sort types; one that several resources refer to is worded for the first of them, which declares it."""
+    found: dict[str, Any] = {}
+    for token, spec in types:
+        found.setdefault(token, spec)
+    return dict(sorted(found.items()))
 
 
 def _configured(item: ConfigurationProperty) -> dict[str, Any]:
@@ -91,12 +99,17 @@ def _answer(function: Function) -> dict[str, Any]:
     return _object(function.answers, "")
 
 
-def _found(resource: Resource) -> dict[str, Any]:
-    """Describe a resource that a function found: its id and all of its properties."""
+def _found(resource: Resource, without: Iterable[str] = ()) -> dict[str, Any]:
+    """Describe a resource that a function found: its id and its properties."""
     spec = _resource(resource)
+    spec["properties"] = {name: item for name, item in spec["properties"].items() if name not in without}
     identity = {"type": "string", "description": f"Id of the {resource.noun}."}
     properties = {"id": identity, **{name: _without_effect(item) for name, item in spec["properties"].items()}}
-    return {"type": "object", "properties": properties, "required": ["id", *spec.get("required", ())]}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["id", *(name for name in spec.get("required", ()) if name not in without)],
+    }
 
 
 def _without_effect(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +123,10 @@ def _details(resource: Resource) -> str:
 def _function_types(functions: Iterable[Function]) -> Iterator[tuple[str, Any]]:
     for function in functions:
         if isinstance(function, GetAll):
-            found = {**_found(function.resource), "description": f"A {function.resource.noun} that a function found."}
+            found = {
+                **_found(function.resource, without=function.resource.may_be_secret),
+                "description": f"A {function.resource.noun} that a function found.",
+            }
             yield f"{PACKAGE}:index:{_details(function.resource)}", found
         elif not isinstance(function.answers, Resource):
             for model in _models_within(function.answers):

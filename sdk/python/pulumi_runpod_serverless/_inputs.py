@@ -109,7 +109,7 @@ class PodTemplateSettingsArgs:
 
     @_builtins.property
     @pulumi.getter
-    def env(self) -> pulumi.Input[Optional[Union[Mapping[str, pulumi.Input[_builtins.str]], Sequence[pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]]]]]]:
+    def env(self) -> Any:
         """
         Environment variables, as a map or as Flash's list of `{key, value}`. A change updates the endpoint.
         """

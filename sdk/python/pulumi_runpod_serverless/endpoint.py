@@ -150,7 +150,7 @@ class EndpointArgs:
 
     @_builtins.property
     @pulumi.getter
-    def cpu(self) -> pulumi.Input[Optional[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]]]:
+    def cpu(self) -> Any:
         """
         CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared. A change recreates the endpoint because another CPU instance recreates workers, as the parameter reference of Flash has it.
         """
@@ -162,7 +162,7 @@ class EndpointArgs:
 
     @_builtins.property
     @pulumi.getter
-    def datacenter(self) -> pulumi.Input[Optional[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]]]:
+    def datacenter(self) -> Any:
         """
         Data center or data centers that workers may run in; `any` lets the scheduler choose. Default: the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`. A change recreates the endpoint because another data center recreates workers, as the parameter reference of Flash has it.
         """
@@ -222,7 +222,7 @@ class EndpointArgs:
 
     @_builtins.property
     @pulumi.getter
-    def gpu(self) -> pulumi.Input[Optional[Union[_builtins.str, 'GpuGroup', 'GpuType', Sequence[pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType']]]]]]:
+    def gpu(self) -> Any:
         """
         GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreates workers, as the parameter reference of Flash has it.
         """
@@ -390,7 +390,7 @@ class EndpointArgs:
 
     @_builtins.property
     @pulumi.getter
-    def volume(self) -> pulumi.Input[Optional[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]]]:
+    def volume(self) -> Any:
         """
         Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center. A change recreates the endpoint because other storage recreates workers, as the parameter reference of Flash has it.
         """

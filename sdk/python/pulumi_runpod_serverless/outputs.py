@@ -259,13 +259,11 @@ class EndpointDetails(dict):
                  cpu: Optional[Sequence[_builtins.str]] = None,
                  datacenter: Optional[Sequence[_builtins.str]] = None,
                  dependencies: Optional[Sequence[_builtins.str]] = None,
-                 env: Optional[Mapping[str, _builtins.str]] = None,
                  execution_timeout_ms: Optional[_builtins.int] = None,
                  flashboot: Optional[_builtins.str] = None,
                  gpu: Optional[Sequence[_builtins.str]] = None,
                  gpu_count: Optional[_builtins.int] = None,
                  idle_timeout: Optional[_builtins.int] = None,
-                 inherited_env: Optional[Mapping[str, _builtins.str]] = None,
                  min_cuda_version: Optional[_builtins.str] = None,
                  python_version: Optional[_builtins.str] = None,
                  scaler_type: Optional[_builtins.str] = None,
@@ -292,13 +290,11 @@ class EndpointDetails(dict):
         :param Sequence[_builtins.str] cpu: CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared.
         :param Sequence[_builtins.str] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose.
         :param Sequence[_builtins.str] dependencies: Python packages (pip requirements) for function calls. They travel with each call and are kept in state only.
-        :param Mapping[str, _builtins.str] env: Environment variables of the workers. They win over those of `template` and `templateId`.
         :param _builtins.int execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
         :param _builtins.str flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
         :param Sequence[_builtins.str] gpu: GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change.
         :param _builtins.int gpu_count: GPUs per worker, at least 1.
         :param _builtins.int idle_timeout: Seconds that a worker stays up after a request, 1 to 3600.
-        :param Mapping[str, _builtins.str] inherited_env: Environment variables that the endpoint has without the program: those that `templateId` brought, and the platform's own `PORT` and `PORT_HEALTH`. They are restated when `env` changes.
         :param _builtins.str min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`.
         :param _builtins.str python_version: Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`.
         :param _builtins.str scaler_type: What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
@@ -328,8 +324,6 @@ class EndpointDetails(dict):
             pulumi.set(__self__, "datacenter", datacenter)
         if dependencies is not None:
             pulumi.set(__self__, "dependencies", dependencies)
-        if env is not None:
-            pulumi.set(__self__, "env", env)
         if execution_timeout_ms is not None:
             pulumi.set(__self__, "execution_timeout_ms", execution_timeout_ms)
         if flashboot is not None:
@@ -340,8 +334,6 @@ class EndpointDetails(dict):
             pulumi.set(__self__, "gpu_count", gpu_count)
         if idle_timeout is not None:
             pulumi.set(__self__, "idle_timeout", idle_timeout)
-        if inherited_env is not None:
-            pulumi.set(__self__, "inherited_env", inherited_env)
         if min_cuda_version is not None:
             pulumi.set(__self__, "min_cuda_version", min_cuda_version)
         if python_version is not None:
@@ -462,14 +454,6 @@ class EndpointDetails(dict):
         return pulumi.get(self, "dependencies")
 
     @_builtins.property
-    @pulumi.getter
-    def env(self) -> Optional[Mapping[str, _builtins.str]]:
-        """
-        Environment variables of the workers. They win over those of `template` and `templateId`.
-        """
-        return pulumi.get(self, "env")
-
-    @_builtins.property
     @pulumi.getter(name="executionTimeoutMs")
     def execution_timeout_ms(self) -> Optional[_builtins.int]:
         """
@@ -508,14 +492,6 @@ class EndpointDetails(dict):
         Seconds that a worker stays up after a request, 1 to 3600.
         """
         return pulumi.get(self, "idle_timeout")
-
-    @_builtins.property
-    @pulumi.getter(name="inheritedEnv")
-    def inherited_env(self) -> Optional[Mapping[str, _builtins.str]]:
-        """
-        Environment variables that the endpoint has without the program: those that `templateId` brought, and the platform's own `PORT` and `PORT_HEALTH`. They are restated when `env` changes.
-        """
-        return pulumi.get(self, "inherited_env")
 
     @_builtins.property
     @pulumi.getter(name="minCudaVersion")
