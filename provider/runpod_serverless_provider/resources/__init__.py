@@ -3,6 +3,7 @@
 from .endpoint import Endpoint
 from .functions import functions_for
 from .network_volume import NetworkVolume
+from .pod_template import PodTemplate
 
-RESOURCES = (Endpoint(), NetworkVolume())
+RESOURCES = (Endpoint(), NetworkVolume(), PodTemplate())
 FUNCTIONS = functions_for(RESOURCES)

@@ -16,8 +16,11 @@ from .get_endpoints import *
 from .get_gpu_types import *
 from .get_network_volume import *
 from .get_network_volumes import *
+from .get_pod_template import *
+from .get_pod_templates import *
 from .get_public_templates import *
 from .network_volume import *
+from .pod_template import *
 from .provider import *
 from ._inputs import *
 from . import outputs
@@ -38,7 +41,8 @@ _utilities.register(
   "fqn": "pulumi_runpod_serverless",
   "classes": {
    "runpod-serverless:index:Endpoint": "Endpoint",
-   "runpod-serverless:index:NetworkVolume": "NetworkVolume"
+   "runpod-serverless:index:NetworkVolume": "NetworkVolume",
+   "runpod-serverless:index:PodTemplate": "PodTemplate"
   }
  }
 ]

@@ -14,6 +14,7 @@ __all__ = [
     'GpuGroup',
     'GpuType',
     'ScalerType',
+    'TemplateCategory',
     'UpdateStrategy',
     'VolumeType',
 ]
@@ -135,6 +136,16 @@ class ScalerType(_builtins.str, Enum):
     """
     QUEUE_DELAY = "QUEUE_DELAY"
     REQUEST_COUNT = "REQUEST_COUNT"
+
+
+@pulumi.type_token("runpod-serverless:index:TemplateCategory")
+class TemplateCategory(_builtins.str, Enum):
+    """
+    Hardware that a template is for.
+    """
+    NVIDIA = "NVIDIA"
+    AMD = "AMD"
+    CPU = "CPU"
 
 
 @pulumi.type_token("runpod-serverless:index:UpdateStrategy")

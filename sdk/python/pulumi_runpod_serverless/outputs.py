@@ -23,6 +23,7 @@ __all__ = [
     'GpuTypeDetails',
     'NetworkVolumeDetails',
     'Place',
+    'PodTemplateDetails',
     'PodTemplateSettings',
     'PublicTemplateDetails',
     'RequestUrls',
@@ -831,6 +832,136 @@ class Place(dict):
         Data center.
         """
         return pulumi.get(self, "id")
+
+
+@pulumi.output_type
+class PodTemplateDetails(dict):
+    """
+    A template that a function found.
+    """
+    def __init__(__self__, *,
+                 id: _builtins.str,
+                 name: _builtins.str,
+                 allowed_cuda_versions: Optional[Sequence[_builtins.str]] = None,
+                 args: Optional[_builtins.str] = None,
+                 category: Optional[_builtins.str] = None,
+                 container_disk_in_gb: Optional[_builtins.int] = None,
+                 image: Optional[_builtins.str] = None,
+                 ports: Optional[Sequence[_builtins.str]] = None,
+                 public: Optional[_builtins.bool] = None,
+                 registry_auth_id: Optional[_builtins.str] = None):
+        """
+        A template that a function found.
+
+        :param _builtins.str id: Id of the template.
+        :param _builtins.str name: Name, unique in the account.
+        :param Sequence[_builtins.str] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts for endpoints that are made with this template's id.
+        :param _builtins.str args: Arguments for the container's entrypoint.
+        :param _builtins.str category: Hardware that the template is for.
+        :param _builtins.int container_disk_in_gb: Container disk in GB, wiped when a worker stops.
+        :param _builtins.str image: Container image.
+        :param Sequence[_builtins.str] ports: Exposed ports with their protocol, such as `8000/http`.
+        :param _builtins.bool public: Can other Runpod users see the template?
+        :param _builtins.str registry_auth_id: ID of the registry credentials with which a private image is pulled.
+        """
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "name", name)
+        if allowed_cuda_versions is not None:
+            pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
+        if args is not None:
+            pulumi.set(__self__, "args", args)
+        if category is not None:
+            pulumi.set(__self__, "category", category)
+        if container_disk_in_gb is not None:
+            pulumi.set(__self__, "container_disk_in_gb", container_disk_in_gb)
+        if image is not None:
+            pulumi.set(__self__, "image", image)
+        if ports is not None:
+            pulumi.set(__self__, "ports", ports)
+        if public is not None:
+            pulumi.set(__self__, "public", public)
+        if registry_auth_id is not None:
+            pulumi.set(__self__, "registry_auth_id", registry_auth_id)
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        Id of the template.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Name, unique in the account.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter(name="allowedCudaVersions")
+    def allowed_cuda_versions(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        CUDA versions (`major.minor`) of hosts for endpoints that are made with this template's id.
+        """
+        return pulumi.get(self, "allowed_cuda_versions")
+
+    @_builtins.property
+    @pulumi.getter
+    def args(self) -> Optional[_builtins.str]:
+        """
+        Arguments for the container's entrypoint.
+        """
+        return pulumi.get(self, "args")
+
+    @_builtins.property
+    @pulumi.getter
+    def category(self) -> Optional[_builtins.str]:
+        """
+        Hardware that the template is for.
+        """
+        return pulumi.get(self, "category")
+
+    @_builtins.property
+    @pulumi.getter(name="containerDiskInGb")
+    def container_disk_in_gb(self) -> Optional[_builtins.int]:
+        """
+        Container disk in GB, wiped when a worker stops.
+        """
+        return pulumi.get(self, "container_disk_in_gb")
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> Optional[_builtins.str]:
+        """
+        Container image.
+        """
+        return pulumi.get(self, "image")
+
+    @_builtins.property
+    @pulumi.getter
+    def ports(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        Exposed ports with their protocol, such as `8000/http`.
+        """
+        return pulumi.get(self, "ports")
+
+    @_builtins.property
+    @pulumi.getter
+    def public(self) -> Optional[_builtins.bool]:
+        """
+        Can other Runpod users see the template?
+        """
+        return pulumi.get(self, "public")
+
+    @_builtins.property
+    @pulumi.getter(name="registryAuthId")
+    def registry_auth_id(self) -> Optional[_builtins.str]:
+        """
+        ID of the registry credentials with which a private image is pulled.
+        """
+        return pulumi.get(self, "registry_auth_id")
 
 
 @pulumi.output_type

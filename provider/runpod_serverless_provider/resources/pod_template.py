@@ -1,0 +1,142 @@
+"""Serverless templates: container settings under a name, which endpoints copy, or merge through `settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from ..core.failures import ApiProblem, Failure
+from ..core.model import At, AutoNamed, Default, EnumName, Inputs, Leaves, Lookup, Outputs, Spelled, Updates, nest
+from ..core.resource import Resource, Task
+from ..core.session import Session
+from ..core.values import Path
+from . import forms
+from .endpoint import PodTemplateSettings
+from .enums import one_of
+
+_SETTINGS: Final = ("image", "containerDiskInGb", "env", "args", "ports", "registryAuthId")
+_LATER: Final = "endpoints that were made with its id keep their copy"
+
+
+def is_bound(name: str) -> bool:
+    """Say whether a name is that of an endpoint's own template, as Runpod forms it."""
+    return "__template__" in name
+
+
+def _managed_image(lookup: Lookup) -> str | None:
+    """Choose Flash's queue worker for the category; there is none for AMD."""
+    return {"NVIDIA": "runpod/flash:py3.12-latest", "CPU": "runpod/flash-cpu:py3.12-latest"}.get(lookup("category"))
+
+
+class PodTemplateInputs(Inputs):
+    """What a program says of a template."""
+
+    name: Annotated[forms.Text | None, AutoNamed(), Updates()] = None
+    """Name, unique in the account."""
+    category: Annotated[
+        Literal["NVIDIA", "AMD", "CPU"] | None,
+        EnumName("TemplateCategory", "Hardware that a template is for."),
+        Updates(),
+        Default(lambda lookup: "NVIDIA", "`NVIDIA`"),
+    ] = None
+    """Hardware that the template is for."""
+    image: Annotated[
+        forms.Text | None,
+        Updates(_LATER),
+        Default(_managed_image, "the managed Flash worker image for `category`; none for `AMD`", ("category",)),
+    ] = None
+    """Container image."""
+    container_disk_in_gb: Annotated[int | None, At("disk"), Updates(_LATER), Default(lambda lookup: 64, "64"), Field(ge=1)] = None
+    """Container disk in GB, wiped when a worker stops."""
+    env: Annotated[
+        forms.Env | None,
+        At("env", clear={}),
+        Spelled(
+            one_of(
+                {"type": "object", "additionalProperties": {"type": "string"}},
+                {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "string"}}},
+            )
+        ),
+        Updates(_LATER),
+    ] = None
+    """Environment variables, as a map or as Flash's list of `{key, value}`."""
+    args: Annotated[str | None, At("args", clear=""), Updates(_LATER)] = None
+    """Arguments for the container's entrypoint."""
+    ports: Annotated[forms.Ports | None, At("ports", clear=[], read=lambda ports: sorted(ports)), Updates(_LATER)] = None
+    """Exposed ports with their protocol, such as `8000/http`."""
+    registry_auth_id: Annotated[forms.Text | None, At("registry", clear=None), Updates(_LATER)] = None
+    """ID of the registry credentials with which a private image is pulled."""
+    public: Annotated[bool | None, Updates(), Default(lambda lookup: False, "`false`")] = None
+    """Can other Runpod users see the template?"""
+    allowed_cuda_versions: Annotated[
+        forms.CudaVersions | None,
+        At("allowedCudaVersions", clear=[], read=lambda versions: sorted(versions)),
+        Updates(_LATER),
+    ] = None
+    """CUDA versions (`major.minor`) of hosts for endpoints that are made with this template's id."""
+
+
+class PodTemplateOutputs(Outputs):
+    """What a template has beyond its inputs."""
+
+    settings: Annotated[PodTemplateSettings, Updates()]
+    """What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan."""
+
+
+class PodTemplate(Resource):
+    """Serverless templates (`createTemplate`, `getTemplate`, `updateTemplate`, `deleteTemplate`)."""
+
+    name = "PodTemplate"
+    noun = "template"
+    path = "/templates"
+    list_key = "templates"
+    plural = "PodTemplates"
+    may_be_secret = ("env", "settings")
+    inputs = PodTemplateInputs
+    outputs = PodTemplateOutputs
+
+    def rules(self, planned: Leaves, defaulted: frozenset[str], session: Session) -> Iterator[Failure]:
+        """Ask for the image that no default brings."""
+        if planned.get(("category",)) == "AMD" and ("image",) not in planned:
+            yield Failure(("image",), "is required for category AMD, for which there is no managed image")
+
+    def body(self, planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the body; it is always a serverless template."""
+        return {**super().body(planned, {}), "serverless": True}
+
+    def derived(self, leaves: Leaves, defaulted: frozenset[str]) -> dict[str, Any]:
+        """Return the settings that the program stated."""
+        stated = {path: value for path, value in leaves.items() if path[0] in _SETTINGS and path[0] not in defaulted}
+        return {"settings": nest(stated)}
+
+    def secrets(self, given: frozenset[Path]) -> frozenset[Path]:
+        """Carry secrets over to `settings`."""
+        return super().secrets(given) | {("settings", *path) for path in given if path and path[0] in _SETTINGS}
+
+    def secret_observed(self, observed: Iterable[Path]) -> frozenset[Path]:
+        """Take every environment variable for secret that no program stated."""
+        return frozenset(path for path in observed if path[0] == "env")
+
+    def observe(
+        self, found: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any], session: Session
+    ) -> dict[Path, Any]:
+        """Translate the API's template; variables that somebody else added count where the program sets any."""
+        observed = super().observe(found, managed, outputs, session)
+        if managed is not None and any(path[0] == "env" for path in managed):
+            observed.update({("env", key): value for key, value in (found.get("env") or {}).items()})
+        return observed
+
+    def is_discoverable(self, found: Mapping[str, Any]) -> bool:
+        """Leave out templates for pods, and the hidden ones that belong to one endpoint each and go with it."""
+        return bool(found.get("serverless")) and not is_bound(str(found.get("name", "")))
+
+    def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
+        """Translate refusals for the name, and for a template that is in use."""
+        said = problem.detail.lower()
+        if "unique" in said or "already in use" in said:
+            return f"Template names are unique in an account: choose another than {task.planned.get(('name',))!r}, or leave it out."
+        if "in use" in said or "associated" in said or "bound" in said:
+            return "Delete what uses the template first, and then run the command again."
+        return ""
