@@ -19,9 +19,12 @@ from .get_network_volumes import *
 from .get_pod_template import *
 from .get_pod_templates import *
 from .get_public_templates import *
+from .get_registries import *
+from .get_registry import *
 from .network_volume import *
 from .pod_template import *
 from .provider import *
+from .registry import *
 from ._inputs import *
 from . import outputs
 
@@ -42,7 +45,8 @@ _utilities.register(
   "classes": {
    "runpod-serverless:index:Endpoint": "Endpoint",
    "runpod-serverless:index:NetworkVolume": "NetworkVolume",
-   "runpod-serverless:index:PodTemplate": "PodTemplate"
+   "runpod-serverless:index:PodTemplate": "PodTemplate",
+   "runpod-serverless:index:Registry": "Registry"
   }
  }
 ]

@@ -26,6 +26,7 @@ __all__ = [
     'PodTemplateDetails',
     'PodTemplateSettings',
     'PublicTemplateDetails',
+    'RegistryDetails',
     'RequestUrls',
     'WorkerDetails',
     'Workers',
@@ -1143,6 +1144,52 @@ class PublicTemplateDetails(dict):
         Is it for endpoints, or for pods?
         """
         return pulumi.get(self, "serverless")
+
+
+@pulumi.output_type
+class RegistryDetails(dict):
+    """
+    A registry that a function found.
+    """
+    def __init__(__self__, *,
+                 id: _builtins.str,
+                 name: _builtins.str,
+                 username: Optional[_builtins.str] = None):
+        """
+        A registry that a function found.
+
+        :param _builtins.str id: Id of the registry.
+        :param _builtins.str name: Name in the Runpod console.
+        :param _builtins.str username: User of the registry. Required to create; the API never returns it.
+        """
+        pulumi.set(__self__, "id", id)
+        pulumi.set(__self__, "name", name)
+        if username is not None:
+            pulumi.set(__self__, "username", username)
+
+    @_builtins.property
+    @pulumi.getter
+    def id(self) -> _builtins.str:
+        """
+        Id of the registry.
+        """
+        return pulumi.get(self, "id")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Name in the Runpod console.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def username(self) -> Optional[_builtins.str]:
+        """
+        User of the registry. Required to create; the API never returns it.
+        """
+        return pulumi.get(self, "username")
 
 
 @pulumi.output_type
