@@ -14,6 +14,7 @@ from runpod_emulator.store import Doc
 from runpod_emulator.world import World
 
 _REQUESTS_SHOWN = 60
+_RESOURCES_SHOWN = 200
 
 
 @cache
@@ -57,12 +58,13 @@ def _request(entry: Entry) -> Doc:
 
 
 def overview(world: World, limits: Limits, faults: Faults, journal: Journal) -> dict[str, Any]:
-    """Return what the page shows."""
+    """Return what the page shows: the newest of each kind, and how many there are."""
     now = world.clock.now()
     account = endpoints.everything(world)
     mounted = Counter(volume for endpoint in account for volume in endpoint["networkVolumes"])
     names = {endpoint["id"]: endpoint["name"] for endpoint in account}
-    latest = list(journal.entries)[-_REQUESTS_SHOWN:]
+    volumes, registries = world.store.all("networkVolumes"), world.store.all("registries")
+    presets = [*templates.bound(world), *templates.owned(world)]
     return {
         "now": iso(now),
         "offsetSeconds": world.clock.offset_seconds,
@@ -77,20 +79,30 @@ def overview(world: World, limits: Limits, faults: Faults, journal: Journal) -> 
             for window in limits.windows()
         ],
         "workerQuota": {"used": endpoints.workers_used(world), "quota": world.settings.worker_quota},
-        "endpoints": [_endpoint(world, endpoint) for endpoint in account],
+        "totals": {
+            "endpoints": len(account),
+            "networkVolumes": len(volumes),
+            "templates": len(presets),
+            "registries": len(registries),
+        },
+        "endpoints": [_endpoint(world, endpoint) for endpoint in _newest(account)],
         "networkVolumes": [
             {**{name: volume[name] for name in ("id", "name", "size", "dataCenter", "type")}, "mounts": mounted[volume["id"]]}
-            for volume in world.store.all("networkVolumes")
+            for volume in _newest(volumes)
         ],
         "templates": [
             {
                 **{name: template[name] for name in ("id", "name", "image", "disk", "serverless")},
                 "boundTo": names.get(template.get("_boundTo", "")),
             }
-            for template in [*templates.owned(world), *templates.bound(world)]
+            for template in _newest(presets)
         ],
-        "registries": [{"id": registry["id"], "name": registry["name"]} for registry in world.store.all("registries")],
-        "requests": [_request(entry) for entry in reversed(latest)],
+        "registries": [{"id": registry["id"], "name": registry["name"]} for registry in _newest(registries)],
+        "requests": [_request(entry) for entry in reversed(list(journal.entries)[-_REQUESTS_SHOWN:])],
         "requestsTotal": sum(journal.counters().values()),
         "faults": faults.listed(),
     }
+
+
+def _newest(docs: list[Doc]) -> list[Doc]:
+    return docs[: -_RESOURCES_SHOWN - 1 : -1]
