@@ -81,6 +81,12 @@ class FakeCore:
     async def delete(self, request: verbs.Delete) -> None:
         return await self._answer("delete", request)
 
+    async def invoke(self, request: verbs.Invoke) -> verbs.Invoked:
+        return await self._answer("invoke", request)
+
+    async def list_all(self, request: verbs.List) -> list[verbs.Listed]:
+        return await self._answer("list_all", request)
+
     def secret_paths(self, token: str) -> frozenset[Any]:
         return {TOKEN: frozenset({("token",)})}[token]
 

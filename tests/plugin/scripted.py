@@ -1,0 +1,42 @@
+"""The plugin's process with a core that needs no network: `python scripted.py FOLDER [the engine's arguments]`.
+
+A create takes as long as its input `seconds` says, and leaves the file FOLDER/created when it is done. An input `noise` is printed to
+stdout on every level there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from runpod_serverless_provider.core import verbs
+from runpod_serverless_provider.plugin import main, wiring
+
+FOLDER = Path(sys.argv[1])
+
+
+class Core:
+    """Creates slowly, and loudly."""
+
+    def secret_paths(self, token: str) -> frozenset[Any]:
+        return frozenset()
+
+    async def create(self, request: verbs.Create) -> verbs.Created:
+        (FOLDER / "begun").touch()
+        if "noise" in request.inputs:
+            print("printed")
+            sys.stdout.write("written\n")
+            warnings.warn("warned", stacklevel=1)
+            await asyncio.create_subprocess_shell("echo from a child")
+            os.write(1, b"to the descriptor\n")
+        await asyncio.sleep(request.inputs.get("seconds", 0))
+        (FOLDER / "created").touch()
+        return verbs.Created("e1", {})
+
+
+wiring.Wiring.connect = lambda self, configuration: Core()  # type: ignore[assignment, return-value, misc]
+sys.exit(main.main(sys.argv[2:]))
