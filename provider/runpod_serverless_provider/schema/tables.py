@@ -21,23 +21,24 @@ def table(name: str, resources: Iterable[Resource]) -> str:
         rows = [(f"`{item.name}`", item.default, _first_sentence(item.description)) for item in CONFIGURATION]
         return _markdown(("property", "default", "what it is"), rows)
     resource = {each.name.lower(): each for each in resources}[name]
-    rows_of = [_row(item, resource.noun) for item in resource.facts if item.nested is None or len(item.path) == 1]
-    return _markdown(("property", "type", "default", "a change", "what it is"), sorted(rows_of))
+    shown = sorted((item for item in resource.facts if item.nested is None or len(item.path) == 1), key=lambda item: item.path)
+    return _markdown(("property", "type", "default", "a change", "what it is"), [_row(item, resource) for item in shown])
 
 
-def _row(item: Facts, noun: str) -> tuple[str, ...]:
+def _row(item: Facts, resource: Resource) -> tuple[str, ...]:
     default = item.marker(Default)
     text = default.text if default else "auto-named" if item.marker(AutoNamed) else "–"
-    what = _first_sentence(describe(item, noun))
-    return (f"`{'.'.join(map(str, item.path))}`", _type_text(spelled_type(item)), text, effect_word(item), what)
+    what = _first_sentence(describe(item, resource.noun))
+    return (f"`{'.'.join(map(str, item.path))}`", _type_text(spelled_type(item)), text, effect_word(item, resource), what)
 
 
-def effect_word(item: Facts) -> str:
-    """Say in a word what a change does."""
+def effect_word(item: Facts, resource: Resource) -> str:
+    """Say in a word what a change does; only a resource that knows `inPlace` says so of what it cannot help."""
     if item.nested is not None:
         return "by field"
     if isinstance(item.effect, Recreates):
-        return "**recreates**" if item.effect.is_patchable else "**recreates**, also `inPlace`"
+        is_choice = any(other.name == "updateStrategy" for other in resource.facts)
+        return "**recreates**, also `inPlace`" if is_choice and not item.effect.is_patchable else "**recreates**"
     return "updates the state" if isinstance(item.effect, StateOnly) else "updates"
 
 
@@ -53,7 +54,7 @@ def _type_text(spec: dict[str, Any]) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.])\s", text, maxsplit=1)[0]
+    return re.split(r"(?<=[.?])\s", text, maxsplit=1)[0]
 
 
 def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
