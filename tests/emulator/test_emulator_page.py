@@ -41,11 +41,13 @@ def chromium(tmp_path_factory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(chromium, server) -> Any:
-    """Open the page of an emulator that the test can change."""
+def page(chromium, server) -> Iterator[Any]:
+    """Open the page of an emulator that the test can change, and leave it before the emulator ends."""
     chromium.get(f"{server.running.url}/")
     wait(lambda: "live" in text(chromium, "state"))
-    return chromium
+    yield chromium
+    chromium.get("about:blank")
+    chromium.get_log("browser")
 
 
 def text(browser: Any, identifier: str) -> str:
@@ -151,7 +153,6 @@ def test_the_page_says_when_nobody_answers(page, server):
     """What it shows then is old."""
     server.running.__exit__(None, None, None)
     wait(lambda: "has the emulator ended?" in text(page, "state"))
-    page.get_log("browser")  # its complaints are this test's own
 
 
 def test_a_thousand_endpoints_are_shown_in_part(page, server):
