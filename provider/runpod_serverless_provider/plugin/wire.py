@@ -96,7 +96,7 @@ def _decode_fields(struct: Struct, path: Path, secrets: set[Path], depth: int) -
     if signature == RESOURCE_REFERENCE:
         return _decode_reference(fields, path, secrets, depth)
     if signature == BYTE_STRING:
-        return fields["value"].string_value if "value" in fields else ""
+        return _decode(fields["value"], path, secrets, depth + 1) if "value" in fields else ""
     if signature in (ASSET, ARCHIVE):
         return {key: _decode(item, (*path, key), secrets, depth) for key, item in fields.items() if key != SIGNATURE_KEY}
     raise Malformed(f"{render_path(path)}: a value with an unknown signature")
