@@ -16,7 +16,7 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grp
 
 from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.plugin import wire
-from runpod_serverless_provider.plugin.configuration import Configuration
+from runpod_serverless_provider.configuration import Configuration
 from runpod_serverless_provider.plugin.server import GRPC_OPTIONS, Server
 from runpod_serverless_provider.plugin.voice import Engine
 
@@ -120,8 +120,9 @@ async def listening(engine: FakeEngine) -> AsyncIterator[str]:
 class Served:
     """A provider behind a socket, with its engine."""
 
-    def __init__(self, stub: Any, server: Server, engine: FakeEngine, link: Engine, connected: list[Configuration]) -> None:
-        self.stub, self.server, self.engine, self.link, self.connected = stub, server, engine, link, connected
+    def __init__(self, channel: Any, server: Server, engine: FakeEngine, link: Engine, connected: list[Configuration]) -> None:
+        self.channel, self.server, self.engine, self.link, self.connected = channel, server, engine, link, connected
+        self.stub = provider_pb2_grpc.ResourceProviderStub(channel)
 
 
 @contextlib.asynccontextmanager
@@ -151,10 +152,10 @@ async def serving(
         await server.start()
         options = [*GRPC_OPTIONS, ("grpc.max_metadata_size", 16 * 1024 * 1024)]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-            stub = provider_pb2_grpc.ResourceProviderStub(channel)
+            served = Served(channel, servicer, engine, link, connected)
             if configured:
-                await stub.Configure(P.ConfigureRequest(args=struct({"apiKey": secret(KEY)})))
-            yield Served(stub, servicer, engine, link, connected)
+                await served.stub.Configure(P.ConfigureRequest(args=struct({"apiKey": secret(KEY)})))
+            yield served
         await server.stop(0)
         await link.close()
 

@@ -12,8 +12,8 @@ from runpod_serverless_provider import schema
 from runpod_serverless_provider.core.failures import CheckFailed, NotConfigured
 from runpod_serverless_provider.core.values import UNKNOWN
 from runpod_serverless_provider.core.verbs import Kind, Settings
-from runpod_serverless_provider.plugin import configuration
-from runpod_serverless_provider.plugin.configuration import MissingKey, check, difference, resolve, version_remark
+from runpod_serverless_provider import configuration
+from runpod_serverless_provider.configuration import MissingKey, check, difference, resolve, version_remark
 
 
 def test_everything_missing_is_completed(tmp_path):

@@ -21,7 +21,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from plugin.support import KEY, TOKEN, P, run, struct
 from runpod_serverless_provider.core.version import plugin_version
 from runpod_serverless_provider.plugin import main as main_module
-from runpod_serverless_provider.plugin.configuration import resolve
+from runpod_serverless_provider.configuration import resolve
 from runpod_serverless_provider.plugin.wiring import Wiring
 
 COMMAND = [sys.executable, "-m", "runpod_serverless_provider.plugin"]

@@ -17,6 +17,8 @@ from .validation import shown_unless, tolerant, validate
 from .values import UNKNOWN, Path, get_in, render_path, resolvable
 from .verbs import Check, Checked
 
+INPUTS_KEY: Final = "__inputs"
+"""Where the dynamic door stores the program's own form of inputs: only it has canonical ones beside."""
 DEFAULTS_KEY: Final = "__defaults"
 """The stored input that lists the paths of defaulted inputs. The engine hides names that begin so."""
 
@@ -24,6 +26,12 @@ DEFAULTS_KEY: Final = "__defaults"
 def strategy_of(planned: Leaves) -> Strategy:
     """Read the update strategy from canonical inputs."""
     return "inPlace" if planned.get(("updateStrategy",)) == "inPlace" else "replace"
+
+
+def as_written(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return stored inputs in the program's own form, which the dynamic door keeps beside canonical ones."""
+    written = properties.get(INPUTS_KEY)
+    return written if isinstance(written, Mapping) else properties
 
 
 def without_internals(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,10 @@ _REPLACING: Final = {Kind.ADD: Kind.ADD_REPLACE, Kind.DELETE: Kind.DELETE_REPLAC
 
 @dataclass(frozen=True)
 class Step:
-    """One change of a canonical leaf. `is_drift` says that the inputs agree and only the observed value differs."""
+    """One change of a canonical leaf.
+
+    `is_drift` says that the inputs agree and only the observed value differs; `is_shadowed`, that another property wins before and after.
+    """
 
     path: Path
     facts: Facts
@@ -23,11 +26,12 @@ class Step:
     new: Any
     replaces: bool
     is_drift: bool = False
+    is_shadowed: bool = False
 
     @property
     def is_state_only(self) -> bool:
         """Does the API not know of it?"""
-        return isinstance(self.facts.effect, StateOnly) or _is_first_told(self.facts, self.old)
+        return self.is_shadowed or isinstance(self.facts.effect, StateOnly) or _is_first_told(self.facts, self.old)
 
     @property
     def kind(self) -> Kind:
@@ -55,6 +59,7 @@ def compare(
     defaults = [parse_pattern(pattern) for pattern in defaulted]
     seen = {path[0] for path in observed}
     places = {facts_at(model, path).at.path for path in planned}
+    winning = [path for path in planned if path in prior and facts_at(model, path).at.is_written]  # over what is nested
     steps = []
     for path, old, new in _pairs(prior, planned):
         if any(is_at_or_below(path, pattern) for pattern in patterns):
@@ -71,9 +76,16 @@ def compare(
         before = found if is_drift else old
         # A default is unknown because something else is, which says for itself whether it recreates.
         is_hollow = is_default and new is UNKNOWN
-        replaces = not is_hollow and does_replace(facts, before, new, path, strategy, places)
-        steps.append(Step(path, facts, before, new, replaces, is_drift))
+        is_shadowed = any(_place(model, other) == _place(model, path) for other in winning if len(other) < len(path))
+        replaces = not (is_hollow or is_shadowed) and does_replace(facts, before, new, path, strategy, places)
+        steps.append(Step(path, facts, before, new, replaces, is_drift, is_shadowed))
     return steps
+
+
+def _place(model: type[Inputs], path: Path) -> Path:
+    """Say where a leaf sits in the API's body."""
+    facts = facts_at(model, path)
+    return (*facts.at.path, *path[len(facts.path) :])
 
 
 def _pairs(prior: Leaves, planned: Leaves) -> Iterator[tuple[Path, Any, Any]]:

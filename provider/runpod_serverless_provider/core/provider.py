@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from .checking import DEFAULTS_KEY, check, known_properties, strategy_of
+from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
 from .failures import ApiProblem, CheckFailed, CreatedButFailed, OutcomeUnknown
 from .function import Function, listed_of
 from .listings import Listings
@@ -50,12 +51,30 @@ class Provider:
         """Return the properties that are secret whatever the program says."""
         return self._resources[token].secrets(frozenset())
 
+    def possible_secrets(self, token: str) -> frozenset[Path]:
+        """Return the properties that may hold secrets, for a door that is not told which do."""
+        resource = self._resources[token]
+        named = {item.path for item in resource.facts if item.is_sent and item.at.path[0] == "env"}
+        return resource.secrets(frozenset(named)) | {(name,) for name in resource.may_be_secret}
+
+    def canonical(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return checked inputs in their canonical form."""
+        return nest(_leaves(self._resources[token], inputs))
+
+    def as_inputs(self, token: str, outputs: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the inputs that outputs repeat, for a door that is told no others; `news` tells which of them were stated."""
+        resource, stated = self._resources[token], as_written(news)
+        known = known_properties(resource.inputs, as_written(outputs))
+        return {name: value for name, value in known.items() if name in stated or name not in resource.always_shown}
+
     async def check(self, request: Check) -> Checked:
         """Validate inputs, choose defaults and a name, and refuse transitions that can only fail. Sends no request."""
+        request = replace(request, olds=as_written(request.olds))
         return check(self._resources[request.token], self._session, request)
 
     async def diff(self, request: Diff) -> Difference:
         """Plan. Sends a request only to say what a replacement costs."""
+        request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
         resource = self._resources[request.token]
         resource.noted(request.id, request.outputs, self._session)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
@@ -81,6 +100,7 @@ class Provider:
 
     async def create(self, request: Create) -> Created:
         """Create, or predict in a preview: 1 POST, after what the resource has to look up."""
+        request = replace(request, inputs=as_written(request.inputs))
         resource = self._resources[request.token]
         planned = _leaves(resource, request.inputs)
         task = Task(self._session, request.voice, planned, {}, None, request.preview)
@@ -129,6 +149,7 @@ class Provider:
 
     async def update(self, request: Update) -> Updated:
         """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
+        request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
         resource = self._resources[request.token]
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         secrets, defaulted = resource.secrets(request.secrets), _defaulted(request.news)
@@ -158,6 +179,7 @@ class Provider:
 
     async def read(self, request: Read) -> Observed | None:
         """Observe one resource with 1 GET; None when it is gone. Without inputs, also work out how a program would state it."""
+        request = replace(request, inputs=as_written(request.inputs))
         resource = self._resources[request.token]
         try:
             found = await self._get(resource, request.id, request.voice)
@@ -209,6 +231,7 @@ class Provider:
 
     async def delete(self, request: Delete) -> None:
         """Delete with 1 DELETE; what is gone already counts as deleted."""
+        request = replace(request, old_inputs=as_written(request.old_inputs))
         resource = self._resources[request.token]
         prior = _leaves(resource, request.old_inputs)
         if resource.keeps(request.outputs, prior):

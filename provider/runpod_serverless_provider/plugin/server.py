@@ -15,11 +15,12 @@ from typing import Any, Final, Protocol, TypeVar
 import grpc
 import grpc.aio
 
+from .. import configuration as config
 from ..core import verbs
 from ..core.failures import CheckFailed, CreatedButFailed, Failure, NotConfigured
+from ..core.resource import PACKAGE
 from ..core.values import Path, contains_unknown, is_at_or_below, parse_pattern, render_path
 from ..core.version import DISTRIBUTION
-from . import configuration as config
 from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
 from .redaction import Redactor, secret_leaves, secret_texts
 from .status import NotOffered, Status, Stopping, Unsupported, init_failed_details, pack_status, shorten, translate
@@ -222,7 +223,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         try:
             call.schema_secrets = core.secret_paths(call.token)
         except KeyError:
-            raise CheckFailed([Failure((), f"{config.PACKAGE} has no resource type {call.token!r}")]) from None
+            raise CheckFailed([Failure((), f"{PACKAGE} has no resource type {call.token!r}")]) from None
         return core
 
     async def _mutate(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
@@ -276,7 +277,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         if request.version != 0:
             raise NotOffered(f"schema version {request.version} is not supported; only version 0 is")
         if request.subpackage_name or request.subpackage_version:
-            raise NotOffered(f"{config.PACKAGE} has no subpackages")
+            raise NotOffered(f"{PACKAGE} has no subpackages")
         return provider_pb2.GetSchemaResponse(schema=self._schema())
 
     @_rpc
@@ -297,17 +298,17 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     @_rpc
     async def Parameterize(self, call: Matter, request: Any) -> Any:
         """Not offered."""
-        raise Unsupported(f"{config.PACKAGE} is not a parameterized provider")
+        raise Unsupported(f"{PACKAGE} is not a parameterized provider")
 
     @_rpc
     async def Construct(self, call: Matter, request: Any) -> Any:
         """Not offered."""
-        raise Unsupported(f"{config.PACKAGE} has no component resources")
+        raise Unsupported(f"{PACKAGE} has no component resources")
 
     @_rpc
     async def Call(self, call: Matter, request: Any) -> Any:
         """Not offered."""
-        raise Unsupported(f"{config.PACKAGE} has no methods")
+        raise Unsupported(f"{PACKAGE} has no methods")
 
     @_rpc
     async def Invoke(self, call: Matter, request: Any) -> Any:
@@ -316,7 +317,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         try:
             found = await self._configured().invoke(verbs.Invoke(request.tok, arguments, voice=call.voice))
         except KeyError:
-            raise NotOffered(f"{config.PACKAGE} has no function {request.tok!r}") from None
+            raise NotOffered(f"{PACKAGE} has no function {request.tok!r}") from None
         if found.failures:
             return provider_pb2.InvokeResponse(failures=_failures(found.failures, arguments, secrets, call))
         answer = provider_pb2.InvokeResponse()
@@ -338,7 +339,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         try:
             found = await self._configured().list_all(verbs.List(request.token, voice=call.voice))
         except KeyError:
-            raise NotOffered(f"{config.PACKAGE} has no resource type {request.token!r}") from None
+            raise NotOffered(f"{PACKAGE} has no resource type {request.token!r}") from None
         start = int(request.continuation_token) if request.continuation_token.isdecimal() else 0
         bounds = [bound for bound in (request.limit, request.page_size) if bound > 0]
         end = min([start + bound for bound in bounds], default=len(found))

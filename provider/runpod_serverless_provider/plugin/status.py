@@ -10,6 +10,7 @@ from typing import Final
 
 import grpc
 
+from ..configuration import MISSING_KEY_HELP, MISSING_KEY_NAME, MissingKey
 from ..core.failures import (
     ApiProblem,
     ApiUnreachable,
@@ -21,7 +22,6 @@ from ..core.failures import (
     Refused,
 )
 from ..core.version import DISTRIBUTION
-from .configuration import MISSING_KEY_HELP, MISSING_KEY_NAME, MissingKey
 from .proto import AnyMessage, provider_pb2
 from .wire import Malformed
 

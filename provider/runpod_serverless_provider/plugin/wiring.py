@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from .configuration import Configuration
+from ..configuration import Configuration
 
 if TYPE_CHECKING:
     from .server import Core

@@ -1,4 +1,4 @@
-"""The provider's own configuration: what may be set, how it is checked, and where a missing value comes from.
+"""The provider's own configuration, for both doors: what may be set, how it is checked, and where a missing value comes from.
 
 Only what the user wrote is ever stored. Keys and addresses from the environment are resolved at Configure, so that they are never in
 the state, and a rotated key counts at once.
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Final, Literal, cast
 
-from ..api import access
-from ..core.failures import CheckFailed, Failure, NotConfigured
-from ..core.settings import API_KEY, BASE_URL, CONFIGURATION, DEFAULT_DATACENTER, DEFAULT_UPDATE_STRATEGY, ENDPOINT_BASE_URL
-from ..core.values import contains_unknown
-from ..core.verbs import Change, Kind, Settings
-from ..core.version import DISTRIBUTION
+from .api import access
+from .core.failures import CheckFailed, Failure, NotConfigured
+from .core.resource import PACKAGE
+from .core.settings import API_KEY, BASE_URL, CONFIGURATION, DEFAULT_DATACENTER, DEFAULT_UPDATE_STRATEGY, ENDPOINT_BASE_URL
+from .core.values import contains_unknown
+from .core.verbs import Change, Kind, Settings
+from .core.version import DISTRIBUTION
 
-PACKAGE: Final = "runpod-serverless"
 KEYS: Final = tuple(item.name for item in CONFIGURATION)
 SECRET_PATHS: Final = frozenset((item.name,) for item in CONFIGURATION if item.is_secret)
 VERSION_KEY: Final = "version"
