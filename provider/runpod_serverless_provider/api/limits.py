@@ -50,7 +50,7 @@ def exhausted(windows: tuple[Left, ...]) -> Left | None:
 def _members(value: str | None, first: str, second: str) -> list[tuple[str, tuple[int, int]]]:
     if not value:
         return []
-    from http_sfv import List  # late: most processes of the plugin send no request
+    from http_sfv.list import List  # late: most processes of the plugin send no request
 
     fields = List()
     try:
