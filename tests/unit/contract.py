@@ -117,7 +117,8 @@ def by_prose(exchange: Exchange) -> list[str]:
 
 
 def _is_endpoint_write(exchange: Exchange) -> bool:
-    return exchange.kind == "endpoints" and exchange.method in ("POST", "PATCH")
+    is_there = exchange.method == "POST" or (exchange.method == "PATCH" and exchange.before is not None)
+    return exchange.kind == "endpoints" and is_there
 
 
 @_rule

@@ -121,7 +121,11 @@ class PodTemplateSettings(Inputs):
     """Environment variables, as a map or as Flash's list of `{key, value}`."""
     args: Annotated[str | None, At("args", clear=""), Recreates("the start command is part of the worker")] = None
     """Arguments for the container's entrypoint."""
-    ports: Annotated[forms.Ports | None, At("ports", clear=[]), Recreates("exposed ports are part of the worker")] = None
+    ports: Annotated[
+        forms.Ports | None,
+        At("ports", clear=[], read=lambda ports: sorted(ports)),
+        Recreates("exposed ports are part of the worker"),
+    ] = None
     """Exposed ports with their protocol, such as `8000/http`. A load balancer also needs `PORT` in `env`."""
     registry_auth_id: Annotated[
         forms.Text | None, At("registry", clear=None), Recreates("the image is pulled with other credentials")
@@ -457,10 +461,18 @@ class Endpoint(Resource):
         return body
 
     def patch(self, task: Task, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Build the patch; another scaler takes the workers along, as it decides whether they have an idle time-out."""
+        """Build the patch; another scaler takes the workers along, as it decides whether they have an idle time-out.
+
+        A CUDA constraint clears the other: the API keeps one that somebody else has set, and then refuses both.
+        """
         patch = super().patch(task, outputs)
-        if any(step.path == ("scalerType",) for step in task.steps or ()):
+        given = {step.path for step in task.steps or () if step.new is not None}
+        if ("scalerType",) in given:
             patch["workers"] = self.body(task.planned, outputs)["workers"]
+        if ("minCudaVersion",) in given:
+            patch["gpu"].setdefault("allowedCudaVersions", [])
+        if ("allowedCudaVersions",) in given:
+            patch["gpu"].setdefault("minCudaVersion", "")
         return patch
 
     async def before_reading(
