@@ -32,7 +32,7 @@ from ..core.ports import Voice
 from ..core.resource import Resource, Task
 from ..core.session import Session
 from ..core.validation import did_you_mean
-from ..core.values import UNKNOWN, Path
+from ..core.values import UNKNOWN, Path, render_path
 from . import forms
 from .catalog import ANY, DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
 from .enums import one_of, one_or_many, reference, word_of
@@ -423,7 +423,7 @@ class Endpoint(Resource):
 
     async def forewarn(self, id: str, task: Task) -> None:
         """Say what a replacement costs."""
-        names = ", ".join(dict.fromkeys(str(step.path[0]) for step in task.steps or () if step.replaces))
+        names = ", ".join(dict.fromkeys(render_path(step.path) for step in task.steps or () if step.replaces))
         escape = (
             "" if _is_in_place(task.planned) else " With `updateStrategy: inPlace`, Runpod rolls out what it can in place instead."
         )
