@@ -59,6 +59,8 @@ def _ensure_engine() -> Path:
         say(f"pulumi {version_text(ambient / f'pulumi{SUFFIX}')} on PATH serves ({ambient})")
     if has_go:
         build(wanted)
+        if ambient is None:
+            launch_dynamic()
     elif ambient is None and not is_downloaded():
         download()
     elif ambient is None:
@@ -142,6 +144,15 @@ def build(names: list[str]) -> None:
             Path(scratch, f"{name}{SUFFIX}").replace(BIN / f"{name}{SUFFIX}")
     STAMP.write_text(stamp)
     say(f"built into {BIN.relative_to(ROOT)}")
+
+
+def launch_dynamic() -> None:
+    """Put the launcher of Python's dynamic providers beside the engine, as the official release has it; it runs PATH's `python`."""
+    launcher = BIN / ("pulumi-resource-pulumi-python.cmd" if os.name == "nt" else "pulumi-resource-pulumi-python")
+    text = "@python -u -m pulumi.dynamic %*\r\n" if os.name == "nt" else '#!/bin/sh\nexec python -u -m pulumi.dynamic "$@"\n'
+    if not launcher.exists() or launcher.read_text() != text:
+        launcher.write_text(text, newline="")
+        launcher.chmod(0o755)
 
 
 def fingerprint() -> str:

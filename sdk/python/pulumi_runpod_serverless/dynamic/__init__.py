@@ -13,7 +13,7 @@ import pulumi.dynamic
 from pulumi.runtime._serialization import _serialize
 
 from .. import endpoint, network_volume, pod_template, registry
-from ._provider import INPUTS_KEY, NAME_KEY, RunpodProvider
+from .provider import INPUTS_KEY, NAME_KEY, RunpodProvider
 
 __all__ = ["Endpoint", "NetworkVolume", "PodTemplate", "Registry"]
 

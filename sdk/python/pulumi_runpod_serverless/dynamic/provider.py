@@ -24,6 +24,7 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 INPUTS_KEY: Final = "__inputs"
@@ -273,7 +274,7 @@ def _from_wire(value: Any) -> Any:
         return {key: _from_wire(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [_from_wire(item) for item in value]
-    if isinstance(value, str) and value == rpc.UNKNOWN:
+    if isinstance(value, Unknown) or value == rpc.UNKNOWN:
         return UNKNOWN
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
