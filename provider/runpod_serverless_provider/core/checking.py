@@ -67,7 +67,7 @@ class _Draft:
     def leaves_at(self, path: Path) -> dict[Path, Any]:
         """Return the canonical leaves at `path`, or an UNKNOWN where it lies in an object that is not known."""
         name = str(path[0])
-        leaves = tolerant(self._model, {name: value for value in (self.values.get(name),) if value is not None})
+        leaves = tolerant(self._model, {} if self.values.get(name) is None else {name: self.values[name]})
         return {path: UNKNOWN} if leaves.get((name,)) is UNKNOWN else below(leaves, path)
 
     def fill(self, path: Path, value: Any) -> None:

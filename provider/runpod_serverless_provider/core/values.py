@@ -87,10 +87,16 @@ def get_in(value: Any, path: Path) -> Any:
     return value
 
 
+def stands(value: Any, path: Path) -> bool:
+    """Say whether `path` leads to something in `value`, be it null."""
+    parent = get_in(value, path[:-1])
+    return get_in(parent, path[-1:]) is not None or (isinstance(parent, Mapping) and path[-1] in parent)
+
+
 def resolvable(path: Path, *values: Any) -> Path:
     """Cut `path` to the longest beginning, at least one part, that stands in one of `values`."""
     for length in range(len(path), 1, -1):
-        if any(get_in(value, path[:length]) is not None for value in values):
+        if any(stands(value, path[:length]) for value in values):
             return path[:length]
     return path[:1]
 

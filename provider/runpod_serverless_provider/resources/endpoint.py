@@ -624,10 +624,11 @@ def _scaling_rules(value: Any, defaulted: frozenset[str]) -> Iterator[Failure]:
 def _image_rules(value: Any, defaulted: frozenset[str]) -> Iterator[Failure]:
     if value("pythonVersion") is None or "pythonVersion" in defaulted:
         return
-    beside = {"image": value("image") is not None and "image" not in defaulted}
-    beside |= {"template.image": value("template", "image") is not None, "templateId": value("templateId") is not None}
-    for name in [name for name, is_given in beside.items() if is_given]:
-        yield Failure(("pythonVersion",), f"chooses the managed image, so it means nothing beside {name}; leave one of them out")
+    images = {name: value(*name.split(".")) for name in ("image", "template.image", "templateId") if name not in defaulted}
+    beside = [name for name, given in images.items() if given not in (None, UNKNOWN)]
+    if beside:
+        said = f"chooses the managed image, so it means nothing beside {' and '.join(beside)}; leave one of them out"
+        yield Failure(("pythonVersion",), said)
 
 
 def _cpu_failures(sizes: list[str], centers: Any, cpus: Cpus) -> Iterator[Failure]:

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BeforeValidator
 from ..core.validation import did_you_mean
 from .catalog import ANY, CPU_SIZES, FLAVORS
 
-_CPU: Final = re.compile(r"^([a-z0-9]+)-(\d+)(?:-(\d+))?$")
-_CUDA: Final = re.compile(r"^\d+\.\d+$")
-_PORT: Final = re.compile(r"^([1-9]\d{0,4})/(http|tcp)$")
+_CPU: Final = re.compile(r"([a-z0-9]+)-([0-9]+)(?:-[0-9]+)?")
+_CUDA: Final = re.compile(r"[0-9]+\.[0-9]+")
+_PORT: Final = re.compile(r"([1-9][0-9]{0,4})/(http|tcp|udp)")
 
 
 def _as_list(value: Any) -> Any:
@@ -41,14 +41,14 @@ def _gpu(word: str) -> str:
 
 def _cpu(word: str) -> str:
     """Reduce a CPU size to flavor and vCPUs: its memory varies in the catalog, and the API does not take it."""
-    match = _CPU.match(word.strip().lower())
+    match = _CPU.fullmatch(word.strip().lower())
     if match is None:
         hint = did_you_mean(word, CPU_SIZES) or f"; sizes are, for example, {', '.join(CPU_SIZES)}"
-        raise ValueError(f"{word!r} is not a CPU size like 'cpu5c-4-8' (flavor, vCPUs, GB of memory){hint}")
+        raise ValueError(f"{{value}} is not a CPU size like 'cpu5c-4-8' (flavor, vCPUs, GB of memory){hint}")
     flavor, count = match[1], int(match[2])
     if count < 2 or count & (count - 1):
         sizes = [size for size in CPU_SIZES if size.startswith(f"{flavor}-")] or CPU_SIZES
-        raise ValueError(f"{word!r} has {count} vCPU, but the API takes powers of two from 2; sizes that work: {', '.join(sizes)}")
+        raise ValueError(f"{{value}} has {count} vCPU, but the API takes powers of two from 2; sizes that work: {', '.join(sizes)}")
     return f"{flavor}-{count}"
 
 
@@ -57,15 +57,15 @@ def _data_center(word: str) -> str:
 
 
 def _cuda(text: str) -> str:
-    if not _CUDA.match(text):
-        raise ValueError(f"must be a CUDA version like '12.8' (major.minor, in quotes), not {text!r}")
+    if not _CUDA.fullmatch(text):
+        raise ValueError("must be a CUDA version like '12.8' (major.minor, in quotes), not {value}")
     return text
 
 
 def _port(text: str) -> str:
-    match = _PORT.match(text)
+    match = _PORT.fullmatch(text)
     if match is None or int(match[1]) > 65535:
-        raise ValueError(f"must be a port and its protocol, like '8000/http' or '22/tcp', not {text!r}")
+        raise ValueError("must be a port and its protocol, like '8000/http' or '22/tcp', not {value}")
     return text
 
 
@@ -90,7 +90,7 @@ def _env(value: Any) -> Any:
         if not isinstance(item, Mapping) or set(item) != {"key", "value"}:
             raise ValueError(f"item {index} must be an object with exactly `key` and `value`")
         if item["key"] in found:
-            raise ValueError(f"the key {item['key']!r} stands twice; keep one")
+            raise ValueError(f"item {index} has the key of an item before it; keep one")
         if not isinstance(item["key"], str):
             raise ValueError(f"the key of item {index} must be a string")
         found[item["key"]] = item["value"]
