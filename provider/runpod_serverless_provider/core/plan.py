@@ -70,6 +70,8 @@ def compare(
         is_new_here = is_default and isinstance(facts.effect, StateOnly)  # the state is of a version without the property
         if old is None and (found == new or is_new_here):  # what was the server's choice is now stated as it is
             continue
+        if _is_written_alike_by_another(model, facts, prior, planned):
+            continue
         is_drift = old == new and new is not UNKNOWN
         if is_drift and (path[0] not in seen or found == new or isinstance(facts.effect, StateOnly)):
             continue
@@ -80,6 +82,16 @@ def compare(
         replaces = not (is_hollow or is_shadowed) and does_replace(facts, before, new, path, strategy, places)
         steps.append(Step(path, facts, before, new, replaces, is_drift, is_shadowed))
     return steps
+
+
+def _is_written_alike_by_another(model: type[Inputs], facts: Facts, prior: Leaves, planned: Leaves) -> bool:
+    """Say whether a property counts only through another one (a Python version through the image), and that one stays as it is."""
+    if facts.at.is_written:
+        return False
+    writers = [
+        path for path in {**prior, **planned} if _place(model, path) == facts.at.path and facts_at(model, path).at.is_written
+    ]
+    return bool(writers) and all(prior.get(path) == planned.get(path) for path in writers)
 
 
 def _place(model: type[Inputs], path: Path) -> Path:
