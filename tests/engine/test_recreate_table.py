@@ -51,15 +51,20 @@ class Case:
         return f"{self.path} {'-'.join(self.changes.values())}"
 
 
-def _sets(path: str, *, without: Any = None, before: Any, after: Any, shown: str | None = None) -> list[Case]:
-    """Give three cases of a property that may be absent: it is added, changed and removed. `without` is what surrounds it."""
+def _sets(
+    path: str, *, without: Any = None, before: Any, after: Any, shown: str | None = None, is_clearable: bool = True
+) -> list[Case]:
+    """Give three cases of a property that may be absent: it is added, changed and removed. `without` is what surrounds it.
+
+    What a PATCH cannot take away is not `is_clearable`.
+    """
     around = dict(without or {})
     absent, old, new = around, _put(around, path, before), _put(around, path, after)
     shown = shown or path
     return [
         Case(path, absent, old, {shown: "add"}),
         Case(path, old, new, {shown: "update"}),
-        Case(path, new, absent, {shown: "delete"}),
+        Case(path, new, absent, {shown: "delete"}, recreated=frozenset() if is_clearable else frozenset({shown})),
     ]
 
 
@@ -88,7 +93,7 @@ ENDPOINT_CASES: Final = [
         {"cpu": "cpu3c-2-4", **DISK},
         {"gpu": "delete", "cpu": "add"},
         follows={"gpuCount": "delete"},
-        recreated=frozenset({"gpu", "cpu"}),
+        recreated=frozenset({"gpu", "gpuCount", "cpu"}),
     ),
     _change("gpu", "any", "ADA_24"),
     _change("gpu", "ADA_24", ["ADA_24", "NVIDIA A40"]),
@@ -123,7 +128,7 @@ ENDPOINT_CASES: Final = [
     _change("flashboot", True, False),
     _change("flashboot", "FLASHBOOT", "PRIORITY_FLASHBOOT"),
     _change("templateId", "template-1", "template-2", image=None),
-    *_sets("template.containerDiskInGb", before=80, after=90, without=FROM_TEMPLATE),
+    *_sets("template.containerDiskInGb", before=80, after=90, without=FROM_TEMPLATE, is_clearable=False),
     _change("template.containerDiskInGb", 64, 80),
     *_sets("template.env", before={"A": "1"}, after={"A": "2"}, shown="template.env.A"),
     *_sets("template.args", before="--fast", after="--slow"),
