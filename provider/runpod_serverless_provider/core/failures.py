@@ -78,8 +78,7 @@ class ApiProblem(ProviderFailure):
             said += f" ({'; '.join(self.errors)})"
         request = f", request {self.request_id}" if self.request_id else ""
         attempt = f"{self.attempt} failed: " if self.attempt else ""
-        advice = f"{'' if said.endswith(('.', '!', '?')) else '.'} {self.advice}" if self.advice else ""
-        return f"{attempt}Runpod answered {self.status} to {self.method} {self.path}{request}: {said}{advice}"
+        return _advised(f"{attempt}Runpod answered {self.status} to {self.method} {self.path}{request}: {said}", self.advice)
 
     def explained(self, attempt: str, advice: str = "") -> ApiProblem:
         """Say what was attempted, and what to do: `advice`, or what the status alone suggests."""
@@ -87,10 +86,17 @@ class ApiProblem(ProviderFailure):
         return self
 
 
+def _advised(said: str, advice: str) -> str:
+    """Put advice behind what was said, which may end a sentence by itself."""
+    stop = "" if said.endswith((".", "!", "?")) else "."
+    return f"{said}{stop} {advice}" if advice else said
+
+
 _ADVICE: Final = {
     401: "The API key was refused. It is taken from the stack's configuration `runpod-serverless:apiKey`, else from the environment "
     "variable RUNPOD_API_KEY, else from ~/.runpod/config.toml; set a valid one with `pulumi config set --secret "
-    "runpod-serverless:apiKey` (keys: Runpod console, Settings, API Keys).",
+    "runpod-serverless:apiKey` (keys: Runpod console, Settings, API Keys). `pulumi refresh` and `pulumi destroy` use the configured key as "
+    "it was at the last `pulumi up`, unless `--run-program` is given.",
     403: "The API key lacks the permission for this; give it read and write access in the Runpod console (Settings, API Keys).",
     404: "It is gone from Runpod; run `pulumi refresh`, which takes it out of the state, and then `pulumi up`.",
 }
@@ -123,8 +129,7 @@ class OutcomeUnknown(ProviderFailure):
     advice: str = ""
 
     def __str__(self) -> str:
-        said = f"it is not known whether {self.method} {self.path} took effect: {self.cause}"
-        return f"{said}. {self.advice}" if self.advice else said
+        return _advised(f"it is not known whether {self.method} {self.path} took effect: {self.cause}", self.advice)
 
     def advised(self, advice: str) -> OutcomeUnknown:
         """Say what to do about the doubt."""
