@@ -19,25 +19,32 @@ class UnusableFileError(Exception):
 def _opened(path: Path) -> sqlite3.Connection:
     try:
         file = sqlite3.connect(path, timeout=0.2, check_same_thread=False, isolation_level=None)
-        file.execute("PRAGMA locking_mode = EXCLUSIVE")
-        file.execute("PRAGMA journal_mode = WAL")
-        file.execute("PRAGMA synchronous = NORMAL")  # a crash of this process loses nothing
-        [written] = file.execute("PRAGMA user_version").fetchone()
-        is_new = not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if not is_new and written != _FORMAT:
-            raise UnusableFileError(
-                f"the state file {str(path)!r} was not written by this version of the emulator; name another file"
-            )
-        file.execute(
-            "CREATE TABLE IF NOT EXISTS documents (position INTEGER PRIMARY KEY, kind TEXT, id TEXT, doc TEXT, UNIQUE (kind, id))"
-        )
-        file.execute(f"PRAGMA user_version = {_FORMAT}")
+        try:
+            _prepare(file, path)
+        except BaseException:
+            file.close()
+            raise
     except sqlite3.OperationalError as error:
         reason = "another emulator uses it" if "locked" in str(error) else str(error)
         raise UnusableFileError(f"the state file {str(path)!r} cannot be opened: {reason}") from None
     except sqlite3.DatabaseError as error:
         raise UnusableFileError(f"the state file {str(path)!r} cannot be read: {error}") from None
     return file
+
+
+def _prepare(file: sqlite3.Connection, path: Path) -> None:
+    """Make sure that a file is ours before anything is written to it."""
+    file.execute("PRAGMA locking_mode = EXCLUSIVE")
+    [written] = file.execute("PRAGMA user_version").fetchone()
+    [tables] = file.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and written != _FORMAT:
+        raise UnusableFileError(f"the state file {str(path)!r} was not written by this version of the emulator; name another file")
+    file.execute("PRAGMA journal_mode = WAL")
+    file.execute("PRAGMA synchronous = NORMAL")  # a crash of this process loses nothing
+    file.execute(
+        "CREATE TABLE IF NOT EXISTS documents (position INTEGER PRIMARY KEY, kind TEXT, id TEXT, doc TEXT, UNIQUE (kind, id))"
+    )
+    file.execute(f"PRAGMA user_version = {_FORMAT}")
 
 
 class Store:

@@ -147,6 +147,7 @@ def test_a_rule_that_the_document_states_in_prose_is_a_bad_request(api, body, me
     [
         gpu_body(gpu={"pools": ["AMPERE_80"], "excludedTypes": [" NVIDIA A100-SXM4-80GB"]}),
         gpu_body(gpu={"pools": ["ADA_24"], "allowedCudaVersions": [], "minCudaVersion": "12.4"}),
+        gpu_body(gpu={"pools": ["ADA_24", "ADA_24"]}, ports=["80/http", "80/http"], dataCenterIds=["EU-RO-1", "EU-RO-1"]),
         gpu_body(timeout=0),
         gpu_body(timeout=5000),
         gpu_body(timeout=604_800_000),

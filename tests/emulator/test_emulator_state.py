@@ -62,15 +62,18 @@ def test_one_file_serves_one_emulator(tmp_path):
     Store(tmp_path / "state.db").close()
 
 
-def test_a_file_of_another_version_is_refused(tmp_path):
-    """Its documents could lack what this version reads."""
+@pytest.mark.parametrize("version", [0, 99])
+def test_a_file_of_another_version_or_program_is_refused(tmp_path, version):
+    """Its documents could lack what this version reads, and somebody's own database stays as it is."""
     path = tmp_path / "state.db"
-    Store(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 99")
+    connection.execute("CREATE TABLE documents (id TEXT)")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
+    before = path.read_bytes()
     with pytest.raises(UnusableFileError, match="not written by this version"):
         Store(path)
+    assert path.read_bytes() == before
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):

@@ -114,6 +114,17 @@ def test_a_change_of_container_or_hardware_makes_a_release(api, change, field):
     assert (newest["source"], newest["buildId"], newest["createdByUserId"]) == ("MANUAL", None, None)
 
 
+def test_a_change_of_sizes_or_volumes_makes_a_release(api):
+    """They are named as the console does, too."""
+    path = f"/v2/serverless/{api.post('/v2/serverless', cpu_body(dataCenterIds=['EU-RO-1']))['id']}"
+    volume = api.volume()["id"]
+    api.patch(path, {"cpu": [{"id": "cpu3c", "vcpuCount": 4}], "networkVolumes": [volume]})
+    assert api.get(f"{path}/releases")["releases"][0]["diff"] == [
+        {"field": "instanceIds", "old": "cpu3c-2", "new": "cpu3c-4"},
+        {"field": "networkVolumeIds", "old": [], "new": [volume]},
+    ]
+
+
 @pytest.mark.parametrize("change", [{"name": "f"}, {"timeout": 5000}, {"workers": {"max": 2}}, {"image": "me/w:1"}, {}])
 def test_a_change_of_scaling_makes_no_release(api, change):
     """Neither does a change to the same."""
