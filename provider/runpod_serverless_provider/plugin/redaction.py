@@ -38,7 +38,8 @@ class Redactor:
     """Replaces known secrets by `[secret]`.
 
     Secrets of four characters or more are replaced wherever they stand, shorter ones only in quotes: replacing every `a` of a message
-    would leave nothing to read, and tell where the letters were. Escaped forms (JSON, `repr`, URLs) are recognised too.
+    would leave nothing to read, and tell where the letters were. Escaped forms (JSON, `repr`, URLs) are recognised too, and other case,
+    for a canonical form may have that.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -64,7 +65,7 @@ class Redactor:
                 else:
                     forms.update(f"(?<={mark}){re.escape(variant)}(?={mark})" for mark in ("'", '"', "`"))
         # One pass, longest first: a second pass could find a secret inside a placeholder.
-        return re.compile("|".join(sorted(forms, key=len, reverse=True)))
+        return re.compile("|".join(sorted(forms, key=len, reverse=True)), re.IGNORECASE)
 
     def __call__(self, text: str) -> str:
         """Give `text` without the secrets."""
