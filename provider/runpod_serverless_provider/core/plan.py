@@ -59,7 +59,8 @@ def compare(
     defaults = [parse_pattern(pattern) for pattern in defaulted]
     seen = {path[0] for path in observed}
     places = {facts_at(model, path).at.path for path in planned}
-    winning = [path for path in planned if path in prior and facts_at(model, path).at.is_written]  # over what is nested
+    known = [path for path, value in planned.items() if path in prior and value is not UNKNOWN]
+    winning = [path for path in known if facts_at(model, path).at.is_written]  # over what is nested
     steps = []
     for path, old, new in _pairs(prior, planned):
         if any(is_at_or_below(path, pattern) for pattern in patterns):
@@ -78,6 +79,8 @@ def compare(
         before = found if is_drift else old
         # A default is unknown because something else is, which says for itself whether it recreates.
         is_hollow = is_default and new is UNKNOWN
+        if is_hollow and old is None:
+            continue
         is_shadowed = any(_place(model, other) == _place(model, path) for other in winning if len(other) < len(path))
         replaces = not (is_hollow or is_shadowed) and does_replace(facts, before, new, path, strategy, places)
         steps.append(Step(path, facts, before, new, replaces, is_drift, is_shadowed))

@@ -10,7 +10,7 @@ from .checking import DEFAULTS_KEY, as_written, check, known_properties, strateg
 from .failures import ApiProblem, CheckFailed, CreatedButFailed, OutcomeUnknown
 from .function import Function, listed_of
 from .listings import Listings
-from .model import Leaves, StateOnly, facts_at, nest, output_facts
+from .model import Leaves, Recreates, StateOnly, facts_at, nest, output_facts
 from .plan import Step, changes, compare
 from .ports import Api, Method, Voice
 from .resource import Resource, Task
@@ -85,11 +85,11 @@ class Provider:
             self._replaced[request.urn] = request.outputs
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), preview=True)
             await resource.forewarn(request.id, task)
-        for step in steps:
-            if step.new is UNKNOWN and step.facts.nested is not None and not step.replaces:
-                await request.voice.warn(
-                    f"{step.facts.name} is known only during `pulumi up`; what it then holds may replace the {resource.noun}"
-                )
+        hollow = [step.facts for step in steps if step.new is UNKNOWN and step.facts.nested is not None and not is_replaced]
+        for item in hollow:
+            if any(is_within(inner.path, item.path) and isinstance(inner.effect, Recreates) for inner in resource.facts):
+                said = f"{item.name} is known only during `pulumi up`; what it then holds may replace the {resource.noun}"
+                await request.voice.warn(said)
         hidden = [render_path(step.path) for step in steps if any(is_within(step.path, secret) for secret in request.secrets)]
         if hidden:
             await request.voice.inform(f"the plan shows [secret] for a change of {', '.join(hidden)}")
