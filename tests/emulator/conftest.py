@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from runpod_emulator import Clock, create_app
 from runpod_emulator.door import Door
 from runpod_emulator.running import Running
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "reference" / "runpod-openapi-v2.json"
+REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
 NOON = 1_780_315_200.0  # 2026-06-01T12:00:00Z
 KEY = {"Authorization": "Bearer key"}
 
@@ -100,11 +100,23 @@ def api() -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def document() -> dict[str, Any]:
-    """Return the API's own document, where this machine has it."""
-    if not DOCUMENT.exists():
-        pytest.skip(f"shared reference absent: the API document is not at {DOCUMENT}")
-    found: dict[str, Any] = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+def reference() -> Callable[[str], dict[str, Any]]:
+    """Return a way to read a file of facts about the outside world, where this machine has it."""
+
+    def read(name: str) -> dict[str, Any]:
+        path = REFERENCE / name
+        if not path.exists():
+            pytest.skip(f"shared reference absent: it is not at {path}")
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def document(reference) -> dict[str, Any]:
+    """Return the API's own document."""
+    found: dict[str, Any] = reference("runpod-openapi-v2.json")
     return found
 
 

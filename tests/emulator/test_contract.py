@@ -394,6 +394,79 @@ def test_every_other_body_that_the_prose_allows_is_accepted(account, judge, meth
     write()
 
 
+def examples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the examples of a body by name."""
+    return {name: example["value"] for name, example in content["application/json"].get("examples", {}).items()}
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_every_example_of_a_request_is_accepted(account, judge, document, method, path):
+    """What the document shows to its readers works here."""
+    for name, body in examples(judge.operation(method, path)["requestBody"]["content"]).items():
+        furnish(account)
+        account.control("settings", {"workerQuota": 50})
+        response = account.send(method, path.replace("{id}", known_parameters(account, path, 0).get("id", "")), json=body)
+        judge.check(method, path, response)
+        assert response.is_success, f"{name}: {response.text}"
+
+
+def test_an_answer_has_the_fields_of_its_example(account, judge, document):
+    """Neither more nor fewer, also where the schema would leave the choice."""
+    furnish(account)
+    account.control("resources/endpoints/queue0", {"gpu": {"excludedTypes": []}}, "PATCH")
+    for path, identifier, name in (
+        ("/v2/serverless/{id}", "balancer0", "endpoint"),
+        ("/v2/templates/{id}", "template0", "template"),
+        ("/v2/network-volumes/{id}", "volume0", "networkVolume"),
+        ("/v2/registries/{id}", "registry0", "registry"),
+    ):
+        example = examples(judge.operation("GET", path)["responses"]["200"]["content"])[name]
+        assert account.get(path.replace("{id}", identifier)).keys() == example.keys()
+    created = examples(judge.operation("POST", "/v2/serverless")["responses"]["201"]["content"])
+    for identifier, name in (("queue0", "endpoint"), ("cpu0", "cpuEndpoint")):
+        shown = account.get(f"/v2/serverless/{identifier}")
+        assert shown.keys() == created[name].keys()
+        for inner in ("workers", "scaling", "requestUrls", "gpu"):
+            assert shown.get(inner, {}).keys() == created[name].get(inner, {}).keys()
+
+
+def test_every_reference_body_is_accepted(account, judge, reference):
+    """Those that the provider should send."""
+    bodies = reference("bodies.json")
+    for name, body in bodies["POST"].items():
+        account.control("reset")
+        account.control("settings", {"workerQuota": 50})
+        account.control("seed", {"networkVolumes": [{"id": "2q9m7x4c"}], "templates": [{"id": "9x4m2p7v"}]})
+        assert judge.accepts("POST", "/v2/serverless", body), name
+        made = account.post("/v2/serverless", body)
+        assert_kept(body, made)
+    for name, body in bodies["PATCH"].items():
+        assert judge.accepts("PATCH", "/v2/serverless/{id}", body), name
+        furnish(account)
+        account.control("settings", {"workerQuota": 50})
+        assert_kept({key: value for key, value in body.items() if key != "gpu"}, account.patch("/v2/serverless/queue0", body))
+
+
+def test_the_catalog_holds_what_flash_knows(account, reference):
+    """Pools, CPU flavors with their disks, and data centers, of which the emulator has some more."""
+    facts = reference("flash-facts.json")
+    pools: dict[str, set[str]] = {}
+    for card in account.get("/v2/catalog/gpus")["gpus"]:
+        pools.setdefault(card["pool"], set()).add(card["id"])
+    for pool, cards in facts["gpuPools"].items():
+        assert set(cards) <= pools[pool]
+    assert set(facts["otherGpuCardsSeen"]) <= set().union(*pools.values())
+    stored = {flavor["id"]: flavor for flavor in account.app.world.store.all("cpus")}
+    for flavor, expected in facts["cpuInstances"]["flavors"].items():
+        assert stored[flavor]["diskGbPerVcpu"] == expected["containerDiskGbPerVcpu"]
+        assert stored[flavor]["ramGbPerVcpu"] == expected["ramGbPerVcpu"]
+    assert set(facts["otherCpuFlavorsSeen"]) <= stored.keys()
+    centers = {center["id"]: center for center in account.get("/v2/catalog/datacenters")["dataCenters"]}
+    assert {name for name, center in centers.items() if center["networkVolumeTypes"]} == set(facts["storageDataCenters"])
+    assert set(facts["otherDataCentersSeen"]) <= centers.keys()
+    assert account.control("settings", method="GET")["workerQuota"] == facts["workerQuotaDefault"]
+
+
 @pytest.mark.parametrize("path", list(ROUTES))
 def test_a_method_that_the_path_does_not_have_is_not_allowed(account, judge, path):
     """The refusal names the methods there are."""
