@@ -171,6 +171,13 @@ def test_every_file_that_the_readme_shows_is_that_file() -> None:
         assert block.text == (ROOT / block.file).read_text(encoding="utf-8")
 
 
+def test_the_readme_leads_to_every_example() -> None:
+    """No example is left for chance to find, and each says what it is."""
+    examples = {path.parent.name for path in ROOT.glob("examples/*/Pulumi.yaml")}
+    assert examples == {path.parent.name for path in ROOT.glob("examples/*/README.md")}
+    assert examples <= set(re.findall(r"examples/([\w-]+)", README))
+
+
 def test_the_readme_lists_what_only_updates() -> None:
     """The sentence about updates names the properties that their markers say it of."""
     sentence = re.search(r"^\*\*Updates\*\* are one PATCH: (.*?)\.", README, re.MULTILINE | re.DOTALL)
