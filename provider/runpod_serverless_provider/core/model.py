@@ -234,9 +234,8 @@ def nested_model(annotation: Any) -> type[Inputs] | None:
 def lenient(model: type[Inputs]) -> type[Inputs]:
     """Return `model` with nothing required: what an old state holds, or a single property, is not the whole."""
     required = {attribute: info for attribute, info in model.model_fields.items() if info.is_required()}
-    fields: dict[str, Any] = {
-        attribute: (cast(Any, Annotated)[(info.annotation, *info.metadata)], None) for attribute, info in required.items()
-    }
+    parts = {attribute: (info.annotation, *info.metadata) for attribute, info in required.items()}
+    fields: dict[str, Any] = {attribute: (cast(Any, Annotated)[annotation], None) for attribute, annotation in parts.items()}
     return create_model(model.__name__, __base__=model, **fields)
 
 
