@@ -10,7 +10,7 @@ from .checking import DEFAULTS_KEY, as_written, check, known_properties, strateg
 from .failures import ApiProblem, CheckFailed, CreatedButFailed, OutcomeUnknown
 from .function import Function, listed_of
 from .listings import Listings
-from .model import Leaves, Recreates, StateOnly, facts_at, nest, output_facts
+from .model import Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
 from .plan import Step, changes, compare
 from .ports import Api, Method, Voice
 from .resource import Resource, Task
@@ -212,10 +212,11 @@ class Provider:
         What is in the outputs is no change then.
         """
         completed = self._completed(resource, inputs)
-        in_state = {
-            path: value for path, value in completed.items() if isinstance(facts_at(resource.inputs, path).effect, StateOnly)
+        at = {path: facts_at(resource.inputs, path) for path in completed}
+        unseen = {
+            path: value for path, value in completed.items() if isinstance(at[path].effect, StateOnly) or not at[path].at.is_read
         }
-        return {**resource.observe(found, None, prior, self._session), **in_state, **observed}
+        return {**resource.observe(found, None, prior, self._session), **unseen, **observed}
 
     def _completed(self, resource: Resource, inputs: Mapping[str, Any]) -> Leaves:
         return _leaves(resource, check(resource, self._session, Check(resource.token, "imported", {}, inputs)).inputs)
@@ -223,8 +224,9 @@ class Provider:
     def _least(self, resource: Resource, stated: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out of `stated` what the defaults bring by themselves."""
         whole, least = self._completed(resource, stated), dict(stated)
-        for name in stated:
-            shorter = {key: value for key, value in least.items() if key != name}
+        nested = [item.path for item in resource.facts if len(item.path) > 1 and item.marker(Default) is not None]
+        for path in [*((name,) for name in stated), *nested]:
+            shorter = _without(least, path)
             if self._completed(resource, shorter) == whole:
                 least = shorter
         return least
@@ -285,6 +287,14 @@ class Provider:
         computed = {**_computed(resource, prior), **resource.computed(found, planned, prior)}
         observed = resource.observe(found, planned, computed, self._session)
         return {**_shown(resource, found), **nest(observed), **computed, **resource.derived(observed, defaulted)}
+
+
+def _without(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Copy `values` without what stands at `path`."""
+    inner = values.get(str(path[0]))
+    if len(path) > 1 and isinstance(inner, Mapping):
+        return {**values, str(path[0]): _without(inner, path[1:])}
+    return {name: value for name, value in values.items() if (name,) != path}
 
 
 def _leaves(resource: Resource, properties: Mapping[str, Any]) -> dict[Path, Any]:

@@ -51,11 +51,12 @@ def _without_own_image(lookup: Lookup) -> bool:
 
 
 def _managed_image(lookup: Lookup) -> str | None:
-    """Choose Flash's worker image (flash-facts: `runpod/flash[-lb][-cpu]:py<version>-latest`)."""
-    if not _without_own_image(lookup):
-        return None
-    kind = ("-lb" if lookup("type") == "LOAD_BALANCER" else "") + ("-cpu" if lookup("cpu") else "")
-    return f"runpod/flash{kind}:py{lookup('pythonVersion')}-latest"
+    """Choose Flash's worker image, where no other is given."""
+    return _worker_image(lookup("type"), bool(lookup("cpu")), lookup("pythonVersion")) if _without_own_image(lookup) else None
+
+
+def _worker_image(kind: Any, has_cpu: bool, python: Any) -> str:
+    return f"runpod/flash{'-lb' if kind == 'LOAD_BALANCER' else ''}{'-cpu' if has_cpu else ''}:py{python}-latest"
 
 
 def _is_managed(image: str | None) -> bool:
@@ -479,7 +480,7 @@ class Endpoint(Resource):
         self, found: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any], session: Session, voice: Voice
     ) -> None:
         """Load the catalog where a selection has to be put into words: an import, or one that was changed behind our back."""
-        if "gpu" in found and not _is_selection(found["gpu"], outputs):
+        if found.get("gpu") and not _is_as_recorded(found["gpu"], managed, outputs):
             await session.part(Catalog).gpus(voice)
 
     def observe(
@@ -498,12 +499,10 @@ class Endpoint(Resource):
         else:
             observed.update(_shadowed(managed))
             observed.update(_foreign_env(found, managed, outputs))
-        if "gpu" in found:
-            is_same = managed is not None and _is_selection(found["gpu"], outputs)
-            words = words_for(
-                found["gpu"].get("pools", ()), found["gpu"].get("excludedTypes", ()), session.part(Catalog).known_gpus
-            )
-            observed[("gpu",)] = managed.get(("gpu",), words) if managed is not None and is_same else words
+        gpu = found.get("gpu")
+        if gpu and (managed is None or ("gpu",) in managed) and not _is_as_recorded(gpu, managed, outputs):
+            known = session.part(Catalog).known_gpus
+            observed[("gpu",)] = words_for(gpu["pools"], gpu.get("excludedTypes") or (), known)
         return observed
 
     def computed(self, found: Mapping[str, Any], planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -519,10 +518,18 @@ class Endpoint(Resource):
         return {**computed, "inheritedEnv": inherited} if inherited else computed
 
     def stated(self, observed: Leaves, found: Mapping[str, Any]) -> dict[str, Any]:
-        """State an endpoint as a program would; a CPU size with the memory that the API tells."""
+        """State an endpoint as a program would: a CPU size with the memory that the API tells, the managed image by its Python."""
         stated = nest(observed)
         if found.get("cpu"):
-            stated["cpu"] = [f"{size['id']}-{size['vcpuCount']}-{size['memory']}" for size in found["cpu"] if "memory" in size]
+            stated["cpu"] = [
+                "-".join(str(size[name]) for name in ("id", "vcpuCount", "memory") if name in size) for size in found["cpu"]
+            ]
+        python = {_worker_image(stated.get("type"), "cpu" in stated, each): each for each in PYTHON_VERSIONS}.get(
+            stated.get("image")
+        )
+        if python and {"cpu", "minCudaVersion", "allowedCudaVersions"} & set(stated):  # else the default would bring a floor
+            stated["pythonVersion"] = python
+            del stated["image"]
         return stated
 
     def secret_observed(self, observed: Iterable[Path]) -> frozenset[Path]:
@@ -565,14 +572,11 @@ def _is_in_place(planned: Leaves) -> bool:
     return planned.get(("updateStrategy",)) == "inPlace"
 
 
-def _is_selection(gpu: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
-    """Is this the selection of cards that `outputs` record?"""
-    recorded = outputs.get("gpuPools"), outputs.get("excludedGpuTypes") or []
-    return (
-        recorded[0] is not None
-        and set(gpu.get("pools", ())) == set(recorded[0])
-        and set(gpu.get("excludedTypes") or ()) == set(recorded[1])
-    )
+def _is_as_recorded(gpu: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any]) -> bool:
+    """Is this the selection of cards that `outputs` record for the words of the inputs?"""
+    recorded = (set(outputs.get(name) or ()) for name in ("gpuPools", "excludedGpuTypes"))
+    has_words = managed is not None and ("gpu",) in managed
+    return has_words and [set(gpu["pools"]), set(gpu.get("excludedTypes") or ())] == list(recorded)
 
 
 def _shadowed(managed: Leaves) -> dict[Path, Any]:
