@@ -34,6 +34,7 @@ from ..core.session import Session
 from ..core.validation import did_you_mean
 from ..core.values import UNKNOWN, Path, render_path
 from . import forms
+from .bound_templates import BoundTemplates
 from .catalog import ANY, DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
 from .enums import one_of, one_or_many, reference, word_of
 from .known_volumes import KnownVolumes
@@ -432,6 +433,15 @@ class Endpoint(Resource):
             f"a change of {names} recreates the endpoint: the new one gets another id and other URLs, and when {id!r} is deleted its "
             f"queued and running jobs are cancelled.{escape}"
         )
+
+    async def before_delete(self, id: str, prior: Leaves, session: Session, voice: Voice) -> None:
+        """Warn where a template of the program's goes along."""
+        name = prior.get(("name",))
+        for template in session.part(BoundTemplates).of(name):
+            await voice.warn(
+                f"the endpoint {name!r} takes its own template {template!r} along, which this stack has as a PodTemplate; what is left "
+                "of that in the state goes with `pulumi refresh` or its own delete"
+            )
 
     def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
         """Translate refusals for quota and capacity."""

@@ -13,16 +13,12 @@ from ..core.resource import Resource, Task
 from ..core.session import Session
 from ..core.values import Path
 from . import forms
+from .bound_templates import BoundTemplates, is_bound, owner_of
 from .endpoint import PodTemplateSettings
 from .enums import one_of
 
 _SETTINGS: Final = ("image", "containerDiskInGb", "env", "args", "ports", "registryAuthId")
 _LATER: Final = "endpoints that were made with its id keep their copy"
-
-
-def is_bound(name: str) -> bool:
-    """Say whether a name is that of an endpoint's own template, as Runpod forms it."""
-    return "__template__" in name
 
 
 def _managed_image(lookup: Lookup) -> str | None:
@@ -128,15 +124,21 @@ class PodTemplate(Resource):
             observed.update({("env", key): value for key, value in (found.get("env") or {}).items()})
         return observed
 
+    def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
+        """Remember the templates of endpoints, which go with these."""
+        session.part(BoundTemplates).note(id, properties.get("name"))
+
     def is_discoverable(self, found: Mapping[str, Any]) -> bool:
         """Leave out templates for pods, and the hidden ones that belong to one endpoint each and go with it."""
         return bool(found.get("serverless")) and not is_bound(str(found.get("name", "")))
 
     def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
         """Translate refusals for the name, and for a template that is in use."""
-        said = problem.detail.lower()
+        said, name = problem.detail.lower(), str(task.planned.get(("name",)))
         if "unique" in said or "already in use" in said:
-            return f"Template names are unique in an account: choose another than {task.planned.get(('name',))!r}, or leave it out."
-        if "in use" in said or "associated" in said or "bound" in said:
-            return "Delete what uses the template first, and then run the command again."
+            return f"Template names are unique in an account: choose another than {name!r}, or leave it out."
+        if is_bound(name):
+            return f"It is the own template of the endpoint {owner_of(name)!r} and goes with that: delete the endpoint, and run this again."
+        if "in use" in said or "referenced" in said:
+            return "Delete the pods that were made from it (their pages in the Runpod console name their template), and run this again."
         return ""
