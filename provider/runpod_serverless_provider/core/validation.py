@@ -17,10 +17,11 @@ Shown = Callable[[Path, Any], str]
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Find the known words most like `word`, best first; those that hold it whole come before those that only resemble it."""
+    """Find the known words most like `word`, best first; those that hold it, or each part of it, come before those that resemble it."""
     by_folded = {_folded(name): name for name in known}
     wanted = _folded(word)
-    holding = [folded for folded in by_folded if wanted in folded] if len(wanted) > 2 else []
+    parts = set(wanted.split("-"))
+    holding = [folded for folded in by_folded if wanted in folded or parts <= set(folded.split("-"))] if len(wanted) > 2 else []
     alike = difflib.get_close_matches(wanted, by_folded, n=count, cutoff=0.4)
     return [by_folded[hit] for hit in dict.fromkeys([*holding, *alike])][:count]
 
