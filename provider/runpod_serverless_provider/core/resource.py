@@ -224,7 +224,7 @@ class Resource:
         """Predict the outputs of a create (`steps` None) or an update, UNKNOWN where only the API decides."""
         outputs = nest(planned)
         for name in self.always_shown:
-            outputs.setdefault(name, UNKNOWN)
+            outputs.setdefault(name, resolved.get(name, prior.get(name, UNKNOWN)))
         for item in output_facts(self.outputs):
             sources = item.marker(DerivedFrom)
             if item.name in resolved:

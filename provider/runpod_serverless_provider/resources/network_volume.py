@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from ..core.failures import ApiProblem, ApiUnreachable, CheckFailed, Failure, Refused
+from ..core.failures import ApiProblem, CheckFailed, Failure, ProviderFailure, Refused
+from ..core.listings import Listings
 from ..core.model import At, AutoNamed, Default, EnumName, Inputs, Leaves, Outputs, Recreates, Spelled, StateOnly, Updates
 from ..core.plan import Step
 from ..core.resource import Resource, Task
@@ -121,24 +122,19 @@ class NetworkVolume(Resource):
             return None
         if len(found) > 1:
             ids = ", ".join(repr(volume["id"]) for volume in found)
-            raise CheckFailed(
-                [
-                    Failure(
-                        ("adoptExisting",),
-                        f"{len(found)} volumes in {center} are named {name!r} ({ids}); `pulumi import` the one that is meant",
-                    )
-                ]
-            )
-        volume = found[0]
-        live = volume["size"]
-        if live > planned[("size",)]:
-            said = f"the volume {volume['id']!r} to adopt has {live} GB and cannot shrink; set size to {live}"
-            raise CheckFailed([Failure(("size",), said)])
+            said = f"{len(found)} volumes in {center} are named {name!r} ({ids}); `pulumi import` the one that is meant"
+            raise CheckFailed([Failure(("adoptExisting",), said)])
+        (volume,) = found
+        subject, failures = f"the volume {volume['id']!r} to adopt", []
+        if volume["size"] > planned[("size",)]:
+            said = f"{subject} has {volume['size']} GB and cannot shrink; set size to {volume['size']}"
+            failures.append(Failure(("size",), said))
         if planned.get(("type",), volume["type"]) != volume["type"]:
-            said = (
-                f"the volume {volume['id']!r} to adopt is {volume['type']}, which cannot change; set type to that, or leave it out"
-            )
-            raise CheckFailed([Failure(("type",), said)])
+            said = f"{subject} is {volume['type']}, which cannot change; set type to that, or leave it out"
+            failures.append(Failure(("type",), said))
+        if failures:
+            raise CheckFailed(failures)
+        await task.voice.inform(f"takes over the volume {volume['id']!r}, which this provider will never delete")
         return {**volume, "adopted": True, "mountPath": MOUNT_PATH}
 
     def computed(self, found: Mapping[str, Any], planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,11 +143,14 @@ class NetworkVolume(Resource):
 
     async def forewarn(self, id: str, task: Task) -> None:
         """Say what is lost, and which endpoints use the volume."""
+        if task.outputs.get("adopted"):
+            await task.voice.inform(f"the volume {id!r} was taken over, so its replacement leaves it as it is")
+            return
         try:
-            endpoints = (await task.session.api.request("GET", "/serverless", voice=task.voice))["endpoints"]
+            endpoints = await task.session.part(Listings).get("/serverless", "endpoints", task.voice)
             users = [f"{endpoint['name']} ({endpoint['id']})" for endpoint in endpoints if id in endpoint.get("networkVolumes", ())]
             used = f"it is mounted by {', '.join(users)}" if users else "no endpoint mounts it"
-        except (ApiProblem, ApiUnreachable):
+        except ProviderFailure:
             used = "which endpoints mount it could not be found out"
         await task.voice.warn(f"replacing the volume {id!r} deletes it and all of its data; {used}")
 
