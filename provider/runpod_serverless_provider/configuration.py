@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, cast
 
 from .api import access
 from .core.failures import CheckFailed, Failure, NotConfigured
-from .core.resource import PACKAGE
 from .core.settings import API_KEY, BASE_URL, CONFIGURATION, DEFAULT_DATACENTER, DEFAULT_UPDATE_STRATEGY, ENDPOINT_BASE_URL
 from .core.values import contains_unknown
 from .core.verbs import Change, Kind, Settings
@@ -29,6 +28,8 @@ VERSION_KEY: Final = "version"
 ENGINE_KEYS: Final = frozenset({VERSION_KEY, "pluginDownloadURL", "pluginChecksums"})
 _STRATEGIES: Final = ("replace", "inPlace")
 
+PACKAGE: Final = "runpod-serverless"
+"""As `core.resource` has it, which would bring all models with it: a plugin that only gives its schema starts without them."""
 MISSING_KEY_NAME: Final = f"{PACKAGE}:{API_KEY.name}"
 MISSING_KEY_HELP: Final = (
     "A Runpod API key (Runpod console → Settings → API Keys). Set it with "

@@ -14,9 +14,9 @@ from google.protobuf import empty_pb2, struct_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
+from runpod_serverless_provider.configuration import Configuration
 from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.plugin import wire
-from runpod_serverless_provider.configuration import Configuration
 from runpod_serverless_provider.plugin.server import GRPC_OPTIONS, Server
 from runpod_serverless_provider.plugin.voice import Engine
 

@@ -8,12 +8,17 @@ import sys
 import pytest
 
 from plugin.support import KEY, in_file
-from runpod_serverless_provider import schema
+from runpod_serverless_provider import configuration, schema
+from runpod_serverless_provider.configuration import MissingKey, check, difference, resolve, version_remark
+from runpod_serverless_provider.core import resource
 from runpod_serverless_provider.core.failures import CheckFailed, NotConfigured
 from runpod_serverless_provider.core.values import UNKNOWN
 from runpod_serverless_provider.core.verbs import Kind, Settings
-from runpod_serverless_provider import configuration
-from runpod_serverless_provider.configuration import MissingKey, check, difference, resolve, version_remark
+
+
+def test_the_package_is_named_as_the_core_names_it():
+    """Said twice, so that the door starts without the models; held together here."""
+    assert configuration.PACKAGE == resource.PACKAGE
 
 
 def test_everything_missing_is_completed(tmp_path):

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from plugin.support import KEY, TOKEN, P, run, struct
+from runpod_serverless_provider.configuration import resolve
 from runpod_serverless_provider.core.version import plugin_version
 from runpod_serverless_provider.plugin import main as main_module
-from runpod_serverless_provider.configuration import resolve
 from runpod_serverless_provider.plugin.wiring import Wiring
 
 COMMAND = [sys.executable, "-m", "runpod_serverless_provider.plugin"]
@@ -309,6 +310,24 @@ def test_an_interrupt_before_anything_listens_is_an_exit_code(monkeypatch):
     monkeypatch.setattr(main_module, "_claim_stdout", lambda: 1)
     monkeypatch.setattr(main_module, "_serve", interrupted)
     assert main_module.main([]) == 130
+
+
+def test_stdout_is_claimed_for_the_port_alone(monkeypatch):
+    """What else is written there goes to stderr, from Python or not."""
+    moved = []
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(main_module.os, "dup", lambda descriptor: 100 + descriptor)
+    monkeypatch.setattr(main_module.os, "dup2", lambda source, target: moved.append((source, target)))
+    assert main_module._claim_stdout() == 101 and moved == [(2, 1)] and sys.stdout is sys.stderr
+
+
+def test_the_package_runs_as_a_module(monkeypatch):
+    """`python -m` needs no script on PATH."""
+    monkeypatch.setattr(main_module, "main", lambda: 7)
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("runpod_serverless_provider.plugin", run_name="__main__")
+    assert caught.value.code == 7
+    runpy.run_module("runpod_serverless_provider.plugin", run_name="imported")
 
 
 @pytest.mark.parametrize(("text", "verbosity"), [("0", 0), ("9", 9), ("x", 0)])

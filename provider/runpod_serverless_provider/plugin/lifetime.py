@@ -14,8 +14,8 @@ from .voice import Engine
 _LOG: Final = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 2.0
-# The engine sends SIGKILL five seconds after SIGINT.
-SIGNAL_GRACE_SECONDS: Final = 4.0
+# The engine sends SIGKILL five seconds after SIGINT, and closing takes its part of them.
+SIGNAL_GRACE_SECONDS: Final = 3.5
 # Nobody waits for an orphan, so it may finish what costs money when torn.
 ORPHAN_GRACE_SECONDS: Final = 120.0
 _MISSES_TO_BE_GONE: Final = 2

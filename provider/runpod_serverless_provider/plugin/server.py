@@ -10,7 +10,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -18,7 +18,6 @@ import grpc.aio
 from .. import configuration as config
 from ..core import verbs
 from ..core.failures import CheckFailed, CreatedButFailed, Failure, NotConfigured
-from ..core.resource import PACKAGE
 from ..core.values import Path, contains_unknown, is_at_or_below, parse_pattern, render_path
 from ..core.version import DISTRIBUTION
 from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
@@ -143,8 +142,7 @@ def _rpc(
             return await method(self, call, request)
         except Exception as problem:  # noqa: BLE001 - the last line of defence
             status = self.status_of(problem, call)
-        await context.abort(status.code, status.message, status.trailing_metadata)
-        raise AssertionError("abort always raises")
+        return cast("_Answer", await context.abort(status.code, status.message, status.trailing_metadata))  # it always raises
 
     return handle
 
@@ -223,7 +221,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         try:
             call.schema_secrets = core.secret_paths(call.token)
         except KeyError:
-            raise CheckFailed([Failure((), f"{PACKAGE} has no resource type {call.token!r}")]) from None
+            raise CheckFailed([Failure((), f"{config.PACKAGE} has no resource type {call.token!r}")]) from None
         return core
 
     async def _mutate(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
@@ -277,7 +275,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         if request.version != 0:
             raise NotOffered(f"schema version {request.version} is not supported; only version 0 is")
         if request.subpackage_name or request.subpackage_version:
-            raise NotOffered(f"{PACKAGE} has no subpackages")
+            raise NotOffered(f"{config.PACKAGE} has no subpackages")
         return provider_pb2.GetSchemaResponse(schema=self._schema())
 
     @_rpc
@@ -298,17 +296,17 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     @_rpc
     async def Parameterize(self, call: Matter, request: Any) -> Any:
         """Not offered."""
-        raise Unsupported(f"{PACKAGE} is not a parameterized provider")
+        raise Unsupported(f"{config.PACKAGE} is not a parameterized provider")
 
     @_rpc
     async def Construct(self, call: Matter, request: Any) -> Any:
         """Not offered."""
-        raise Unsupported(f"{PACKAGE} has no component resources")
+        raise Unsupported(f"{config.PACKAGE} has no component resources")
 
     @_rpc
     async def Call(self, call: Matter, request: Any) -> Any:
         """Not offered."""
-        raise Unsupported(f"{PACKAGE} has no methods")
+        raise Unsupported(f"{config.PACKAGE} has no methods")
 
     @_rpc
     async def Invoke(self, call: Matter, request: Any) -> Any:
@@ -317,7 +315,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         try:
             found = await self._configured().invoke(verbs.Invoke(request.tok, arguments, voice=call.voice))
         except KeyError:
-            raise NotOffered(f"{PACKAGE} has no function {request.tok!r}") from None
+            raise NotOffered(f"{config.PACKAGE} has no function {request.tok!r}") from None
         if found.failures:
             return provider_pb2.InvokeResponse(failures=_failures(found.failures, arguments, secrets, call))
         answer = provider_pb2.InvokeResponse()
@@ -339,7 +337,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         try:
             found = await self._configured().list_all(verbs.List(request.token, voice=call.voice))
         except KeyError:
-            raise NotOffered(f"{PACKAGE} has no resource type {request.token!r}") from None
+            raise NotOffered(f"{config.PACKAGE} has no resource type {request.token!r}") from None
         start = int(request.continuation_token) if request.continuation_token.isdecimal() else 0
         bounds = [bound for bound in (request.limit, request.page_size) if bound > 0]
         end = min([start + bound for bound in bounds], default=len(found))
