@@ -78,7 +78,9 @@ class PodTemplateOutputs(Outputs):
     """What a template has beyond its inputs."""
 
     settings: Annotated[PodTemplateSettings, Updates()]
-    """What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan."""
+    """What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan.
+
+    Where only `pulumi up` will know a part, a preview takes all of it for unknown, unless the parts are passed one by one."""
 
 
 class PodTemplate(Resource):

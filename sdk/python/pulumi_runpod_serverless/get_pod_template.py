@@ -154,7 +154,7 @@ class GetPodTemplateResult:
     @pulumi.getter
     def settings(self) -> 'outputs.PodTemplateSettings':
         """
-        What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan.
+        What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan. Where only `pulumi up` will know a part, a preview takes all of it for unknown, unless the parts are passed one by one.
         """
         return pulumi.get(self, "settings")
 

@@ -393,7 +393,7 @@ class PodTemplate(pulumi.CustomResource):
     @pulumi.getter
     def settings(self) -> pulumi.Output['outputs.PodTemplateSettings']:
         """
-        What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan.
+        What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan. Where only `pulumi up` will know a part, a preview takes all of it for unknown, unless the parts are passed one by one.
         """
         return pulumi.get(self, "settings")
 
