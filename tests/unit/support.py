@@ -177,7 +177,7 @@ def world_of(**options: Any) -> Iterator[World]:
     try:
         yield world
         wrong = {f"{one.method} {one.path} {one.content.decode()}": found for one in world.exchanges if (found := violations(one))}
-        assert wrong == {}
+        assert wrong == {}, wrong
     finally:
         world.close()
         loop.close()
