@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 _CONNECT_TIMEOUT_SECONDS: Final = 10.0
+_SETTLE_MARGIN_SECONDS: Final = 5.0
 _MAX_CONNECTIONS: Final = 64
 _CONNECTIONS_AT_FIRST: Final = 4
 _LONGEST_PATH: Final = 2000
@@ -87,6 +88,15 @@ class Client:
         self._closed_slots = max(0, max_connections - _CONNECTIONS_AT_FIRST)
         self._http: httpx.AsyncClient | None = None
         self._server_date: str | None = None
+
+    @property
+    def settle_seconds(self) -> float:
+        """Give the server longer than any request waits for its answer."""
+        return self._request_timeout_seconds + _SETTLE_MARGIN_SECONDS
+
+    async def settle(self) -> None:
+        """Wait until the server can no longer carry out a request whose answer was lost."""
+        await self._sleep(self.settle_seconds)
 
     async def request(
         self,

@@ -43,6 +43,13 @@ class Silent:
 class Api(Protocol):
     """One authenticated connection to the Runpod REST API v2."""
 
+    @property
+    def settle_seconds(self) -> float:
+        """How long after a lost answer the server may still carry the request out."""
+
+    async def settle(self) -> None:
+        """Wait that long."""
+
     async def request(
         self,
         method: Method,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
-from .failures import ApiProblem, CheckFailed, CreatedButFailed, OutcomeUnknown
+from .creation import Creations, Order
+from .failures import ApiProblem, CheckFailed, CreatedButFailed
 from .function import Function, listed_of
 from .listings import Listings
 from .model import Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
@@ -114,15 +115,21 @@ class Provider:
         if adopted is not None:
             return Created(*await self._adopt(resource, task, adopted, defaulted), secrets)
         try:
-            found = await self._request("POST", resource, body=resource.body(planned, resolved), voice=request.voice)
+            found = await self._session.part(Creations).create(
+                Order(
+                    resource=resource,
+                    body=resource.body(planned, resolved),
+                    planned=planned,
+                    resolved=resolved,
+                    is_name_generated="name" in defaulted,
+                    import_line=f"pulumi import {resource.token} {request.urn.rpartition('::')[2] or 'NAME'}",
+                    voice=request.voice,
+                )
+            )
         except ApiProblem as problem:
             advice = resource.advice(problem, task, self._replaced.get(request.urn))
             raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
-        except OutcomeUnknown as problem:
-            raise problem.advised(_look_for(resource, request.urn, planned)) from None
-        identifier = str(found.get("id") or "") if isinstance(found, Mapping) else ""
-        if not identifier:
-            raise OutcomeUnknown("POST", resource.path, "the answer names no id").advised(_look_for(resource, request.urn, planned))
+        identifier = str(found["id"])
         try:
             outputs = self._outputs(resource, found, planned, resolved, defaulted)
         except Exception as problem:
@@ -350,11 +357,3 @@ def _defaulted(inputs: Mapping[str, Any]) -> frozenset[str]:
 
 def _name(planned: Leaves) -> str:
     return repr(planned.get(("name",), ""))
-
-
-def _look_for(resource: Resource, urn: str, planned: Leaves) -> str:
-    logical = urn.rpartition("::")[2] or "NAME"
-    return (
-        f"Look in the Runpod console whether the {resource.noun} {_name(planned)} is there: take it over with `pulumi import "
-        f"{resource.token} {logical} ID` if it is, and run `pulumi up` again if it is not."
-    )

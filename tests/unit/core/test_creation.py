@@ -1,0 +1,131 @@
+"""One object for each creation, whatever becomes of the answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from runpod_serverless_provider.core.failures import ApiProblem, OutcomeUnknown
+from unit.support import Life
+
+KINDS = {
+    "Endpoint": ("endpoints", "/v2/serverless", {"image": "me/x:1", "gpu": "ADA_24"}),
+    "NetworkVolume": ("networkVolumes", "/v2/network-volumes", {"size": 20}),
+    "PodTemplate": ("templates", "/v2/templates", {"image": "me/x:1"}),
+    "Registry": ("registries", "/v2/registries", {"username": "u", "password": "p-canary"}),
+}
+LOST = {
+    "hung up before": {"action": "reset-before"},
+    "hung up after": {"action": "commit-then-drop"},
+    "cut off": {"action": "truncate"},
+    "no JSON": {"action": "wrong-json", "body": "<html>"},
+    "JSON without an id": {"action": "wrong-json"},
+    **{f"{status} without effect": {"action": "status", "status": status} for status in (500, 502, 503, 504)},
+    **{f"{status}, carried out late": {"action": "commit-late", "status": status, "seconds": 0} for status in (500, 504)},
+}
+
+
+def create(world, kind, program):
+    """Bring one resource up."""
+    life = Life(world, kind)
+    life.up(program)
+    return life
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", LOST)
+def test_a_generated_name_finds_what_a_lost_answer_made(world, kind, fault):
+    """There is one object, and it is the one in the state."""
+    where, path, inputs = KINDS[kind]
+    world.fault(method="POST", path=path, **LOST[fault])
+    made = create(world, kind, inputs)
+    assert [item["id"] for item in world.all(where) if "_source" not in item or item["_source"] is None] == [made.id]
+
+
+def test_what_is_absent_twice_is_posted_again_and_no_more_than_three_times(world):
+    """An outage ends in an explanation that says where to look."""
+    world.fault(method="POST", path="/v2/serverless", action="status", status=503, times=None)
+    with pytest.raises(OutcomeUnknown, match=r"Look in the Runpod console .*pulumi import runpod-serverless:index:Endpoint"):
+        create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET", "GET"] * 3
+    assert world.all("endpoints") == []
+
+
+def test_the_wait_for_a_late_answer_is_told(world):
+    """It takes longer than a request waits for its answer."""
+    world.fault(method="POST", path="/v2/serverless", action="status", status=504)
+    create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert any("looking in 65 s" in text for text in world.notes.statuses)
+
+
+def test_a_fixed_name_of_an_endpoint_is_found_by_its_time(world):
+    """What the server made no earlier than the POST, with this name and these settings, is the answer."""
+    world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
+    made = create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
+    assert [item["id"] for item in world.all("endpoints")] == [made.id]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"image": "somebody/else:1"},
+        {"image": "me/x:1", "createdAt": "2020-01-01T00:00:00Z"},
+        {"image": "me/x:1", "createdAt": "yesterday"},
+    ],
+)
+def test_another_endpoint_of_the_same_name_is_never_taken(world, there):
+    """The failure names it, and how it would be imported."""
+    other = create(world, "Endpoint", {"name": "mine", "gpu": "ADA_24", "image": "me/x:1"})
+    world.drift("endpoints", other.id, **there)
+    world.restart()
+    world.fault(method="POST", path="/v2/serverless", action="reset-before")
+    with pytest.raises(OutcomeUnknown, match=rf"may have been there before.*pulumi import .* {other.id}"):
+        create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
+    assert len(world.all("endpoints")) == 1
+
+
+def test_two_of_the_same_name_are_doubt(world):
+    """Nothing is adopted where two could be meant."""
+    create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
+    world.restart()
+    world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
+    with pytest.raises(OutcomeUnknown, match="ID`"):
+        create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
+
+
+def test_an_own_object_is_not_the_answer_to_a_second_creation(world):
+    """What this process has created before is claimed."""
+    first = create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
+    world.fault(method="POST", path="/v2/serverless", action="reset-before")
+    second = create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
+    assert first.id != second.id
+    assert len(world.all("endpoints")) == 2
+
+
+def test_a_fixed_name_of_a_volume_is_taken_only_against_a_list_from_before(world):
+    """Volumes have no time of creation, and names are not unique."""
+    inputs = {"name": "cache", "size": 20}
+    world.fault(method="POST", path="/v2/network-volumes", action="commit-then-drop")
+    with pytest.raises(OutcomeUnknown, match="may have been there before"):
+        create(world, "NetworkVolume", inputs)
+    world.restart()
+    create(world, "NetworkVolume", {"name": "other", "adoptExisting": True})  # takes a list
+    (left,) = [volume["id"] for volume in world.all("networkVolumes") if volume["name"] == "cache"]
+    world.drift("networkVolumes", left, name="gone")
+    world.fault(method="POST", path="/v2/network-volumes", action="commit-then-drop")
+    assert create(world, "NetworkVolume", inputs).id != left
+
+
+def test_a_look_up_that_fails_leaves_the_doubt(world):
+    """Both causes are told."""
+    world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
+    world.fault(method="GET", path="/v2/serverless", action="status", status=403, detail="no lists for you")
+    with pytest.raises(OutcomeUnknown, match=r"looking for it failed: .*no lists for you"):
+        create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+
+
+def test_a_refusal_is_final(world):
+    """A 4xx has made nothing, so nothing is looked for."""
+    world.fault(method="POST", path="/v2/serverless", action="status", status=400, detail="no")
+    with pytest.raises(ApiProblem):
+        create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST"]
