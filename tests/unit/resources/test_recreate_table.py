@@ -184,7 +184,10 @@ def _cases_of(item: Facts, kind: str) -> list[Case]:
     return [case for case in CASES if (case.kind, case.path) == (kind, render_path(item.path))]
 
 
-@pytest.mark.parametrize(("kind", "item"), [(each.name, item) for each in RESOURCES for item in each.facts], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [pytest.param(each.name, item, id=f"{each.name}.{render_path(item.path)}") for each in RESOURCES for item in each.facts],
+)
 def test_every_marker_has_a_case(kind: str, item: Facts) -> None:
     """A property without a row, or with a row that says other than its marker, fails."""
     (case,) = _cases_of(item, kind)
