@@ -42,7 +42,7 @@ def test_the_life_of_a_stack_costs_what_is_promised(stack: Stack, emulator: Runn
     assert _cost(emulator, stack.up) == {**catalog, "POST /network-volumes": 1, "POST /serverless": 3}
     assert _cost(emulator, stack.preview) == {}
     assert _cost(emulator, stack.up) == {}
-    assert _cost(emulator, stack.refresh) == {"GET /network-volumes/{id}": 1, "GET /serverless/{id}": 3}
+    assert _cost(emulator, stack.refresh) == {"GET /network-volumes": 1, "GET /serverless": 1}
     stack.write(program(size=30, workers={"max": 1, "min": 1}, env={"A": "1"}, scalerValue=2.5, idleTimeout=5))
     assert _cost(emulator, stack.preview) == {}
     assert _cost(emulator, stack.up) == {"PATCH /network-volumes/{id}": 1, "PATCH /serverless/{id}": 3}

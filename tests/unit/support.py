@@ -72,10 +72,6 @@ class _Watched(httpx.ASGITransport):
         return await super().handle_async_request(request)
 
 
-async def _no_sleep(seconds: float) -> None:
-    await asyncio.sleep(0)
-
-
 class World:
     """A provider on an emulator in this process. What it sends is held against the API's document when the world ends."""
 
@@ -86,6 +82,7 @@ class World:
         self.exchanges: list[Exchange] = []
         self.notes = Notes()
         self._seen = 0
+        self._now = 0.0
         self._clients: list[Client] = []
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://emulator/_emulator/")
         self.restart()
@@ -99,12 +96,16 @@ class World:
             api_key="key",
             user_agent="tests/1",
             transport=_Watched(self.app, self.exchanges),
-            sleep=_no_sleep,
+            sleep=self._sleep,
             random=lambda: 0.0,
         )
         self._clients.append(client)
         self.api: Api = client
-        self.provider = Provider(RESOURCES, client, self.settings, FUNCTIONS)
+        self.provider = Provider(RESOURCES, client, self.settings, FUNCTIONS, lambda: self._now)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Let the server's time pass instead of ours."""
+        self.app.world.clock.advance(seconds)
 
     def run(self, work: Awaitable[Any]) -> Any:
         return self._loop.run_until_complete(work)
@@ -126,7 +127,8 @@ class World:
         return self.control("seed", objects)
 
     def drift(self, kind: str, id: str, **changes: Any) -> None:
-        """Change an object behind the provider's back."""
+        """Change an object behind the provider's back, and let a minute pass."""
+        self._now += 60
         self.control(f"resources/{kind}/{id}", changes, "PATCH")
 
     def fault(self, **order: Any) -> None:

@@ -94,9 +94,9 @@ class Client:
         """Give the server longer than any request waits for its answer."""
         return self._request_timeout_seconds + _SETTLE_MARGIN_SECONDS
 
-    async def settle(self) -> None:
-        """Wait until the server can no longer carry out a request whose answer was lost."""
-        await self._sleep(self.settle_seconds)
+    async def pause(self, seconds: float) -> None:
+        """Let time pass between two requests."""
+        await self._sleep(seconds)
 
     async def request(
         self,

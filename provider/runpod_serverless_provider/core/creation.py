@@ -75,10 +75,12 @@ class Creations:
     async def _settle(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str]) -> Mapping[str, Any] | None:
         """Find what the POST made, or make sure that it made nothing."""
         found = await self._look(order, doubt, before)
+        if found is None and self._session.is_cancelled:
+            raise doubt.advised(_advice(order, ()))
         if found is None:
             when = f"in {self._session.api.settle_seconds:.0f} s"
             await order.voice.status(f"{doubt.cause}; looking {when} whether Runpod created {order.name!r} all the same")
-            await self._session.api.settle()
+            await self._session.api.pause(self._session.api.settle_seconds)
             found = await self._look(order, doubt, before)
         return found
 

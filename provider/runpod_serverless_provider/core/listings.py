@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ class Listings:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._kept: dict[str, list[Mapping[str, Any]]] = {}
+        self._kept: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._writes: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
@@ -30,23 +31,32 @@ class Listings:
         """Return the ids that lists of this process have shown at `path`; empty where none was taken."""
         return self._seen.get(path, set())
 
-    async def get(self, path: str, key: str, voice: Voice, query: Mapping[str, str] | None = None) -> list[Mapping[str, Any]]:
-        """Return the items that `GET path` lists under `key`."""
+    async def get(
+        self,
+        path: str,
+        key: str,
+        voice: Voice,
+        query: Mapping[str, str] | None = None,
+        *,
+        max_age_seconds: float = math.inf,
+    ) -> list[Mapping[str, Any]]:
+        """Return the items that `GET path` lists under `key`, no older than `max_age_seconds`."""
         name = f"{path}?{sorted((query or {}).items())}"
         async with self._locks.setdefault(name, asyncio.Lock()):
-            if name not in self._kept:
+            taken, items = self._kept.get(name, (-math.inf, []))
+            if self._session.clock() - taken > max_age_seconds or name not in self._kept:
                 writes = self._writes.get(path, 0)
                 found = await self._session.api.request("GET", path, query=query, voice=voice)
                 paging = [field for field in found if field != key and _PAGING.search(field)]
                 if paging:
                     said = f"the list at {path} comes in pages ({', '.join(map(repr, paging))}), which this version cannot read"
                     raise ProviderFailure(f"{said}; look for a newer version")
-                items: list[Mapping[str, Any]] = found[key]
+                taken, items = self._session.clock(), found[key]
                 self._seen.setdefault(path, set()).update(str(item.get("id")) for item in items)
                 if self._writes.get(path, 0) != writes:  # what a write of ours overtook is not kept for others
                     return items
-                self._kept[name] = items
-            return self._kept[name]
+                self._kept[name] = taken, items
+            return items
 
     def forget(self, path: str) -> None:
         """Drop the lists at `path`, because something there was written."""

@@ -47,8 +47,8 @@ class Api(Protocol):
     def settle_seconds(self) -> float:
         """How long after a lost answer the server may still carry the request out."""
 
-    async def settle(self) -> None:
-        """Wait that long."""
+    async def pause(self, seconds: float) -> None:
+        """Let time pass between two requests."""
 
     async def request(
         self,

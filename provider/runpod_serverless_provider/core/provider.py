@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
 from .creation import Creations, Order
@@ -37,14 +38,24 @@ from .verbs import (
     Updated,
 )
 
+_REFRESH_AGE_SECONDS: Final = 10.0
+"""How old a list may be that answers a refresh: those of one `pulumi refresh` come within seconds."""
+
 
 class Provider:
-    """The core of one configured provider. Raises KeyError for a type that it does not have, else only ProviderFailure."""
+    """The core of one configured provider. `clock` counts seconds. Raises KeyError for a type that it does not have, else only ProviderFailure."""
 
-    def __init__(self, resources: Iterable[Resource], api: Api, settings: Settings, functions: Iterable[Function] = ()) -> None:
+    def __init__(
+        self,
+        resources: Iterable[Resource],
+        api: Api,
+        settings: Settings,
+        functions: Iterable[Function] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._resources = {resource.token: resource for resource in resources}
         self._functions = {function.token: function for function in functions}
-        self._session = Session(api, settings)
+        self._session = Session(api, settings, clock)
         self._replaced: dict[str, Mapping[str, Any]] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
 
@@ -67,6 +78,10 @@ class Provider:
         resource, stated = self._resources[token], as_written(news)
         known = known_properties(resource.inputs, as_written(outputs))
         return {name: value for name, value in known.items() if name in stated or name not in resource.always_shown}
+
+    def cancel(self) -> None:
+        """Ask those who wait for something to come to an end."""
+        self._session.is_cancelled = True
 
     async def check(self, request: Check) -> Checked:
         """Validate inputs, choose defaults and a name, and refuse transitions that can only fail. Sends no request."""
@@ -140,7 +155,22 @@ class Provider:
             reason = f"the answer to its creation does not tell {', '.join(absent)}; the next `pulumi up` reads it again"
             raise CreatedButFailed(identifier, outputs, (reason,), secrets=secrets)
         resource.noted(identifier, outputs, self._session)
+        await self._await_ready(resource, identifier, task, request.timeout_seconds, outputs, secrets)
         return Created(identifier, outputs, secrets)
+
+    async def _await_ready(
+        self,
+        resource: Resource,
+        id: str,
+        task: Task,
+        timeout_seconds: float,
+        outputs: Mapping[str, Any],
+        secrets: frozenset[Path],
+    ) -> None:
+        """Wait as the program asks; what is not ready in time is kept, and the next `pulumi up` waits on."""
+        reasons = await resource.unready(id, task, timeout_seconds)
+        if reasons:
+            raise CreatedButFailed(id, outputs, reasons, secrets=secrets)
 
     async def _adopt(
         self, resource: Resource, task: Task, adopted: Mapping[str, Any], defaulted: frozenset[str]
@@ -166,6 +196,8 @@ class Provider:
             return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)
         outputs = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
+        if not steps or any(not step.is_state_only for step in steps):  # without steps the engine asks to wait on
+            await self._await_ready(resource, request.id, task, request.timeout_seconds, outputs, secrets)
         return Updated(outputs, secrets)
 
     async def _patch(self, resource: Resource, id: str, task: Task, defaulted: frozenset[str]) -> dict[str, Any]:
@@ -185,11 +217,14 @@ class Provider:
         return self._outputs(resource, found, planned, computed, defaulted)
 
     async def read(self, request: Read) -> Observed | None:
-        """Observe one resource with 1 GET; None when it is gone. Without inputs, also work out how a program would state it."""
+        """Observe one resource; None when it is gone. Without inputs, also work out how a program would state it.
+
+        An import is 1 GET; refreshes share 1 list a kind, and what is absent from it is confirmed by 1 GET.
+        """
         request = replace(request, inputs=as_written(request.inputs))
         resource = self._resources[request.token]
         try:
-            found = await self._get(resource, request.id, request.voice)
+            found = await self._listed(resource, request) or await self._get(resource, request.id, request.voice)
         except ApiProblem as problem:
             if problem.status == 404:
                 return None
@@ -210,6 +245,18 @@ class Provider:
         outputs = {**_shown(resource, found), **nest(shown), **computed, **derived}
         resource.noted(request.id, outputs, self._session)
         return Observed(request.id, inputs, outputs, resource.secrets(request.secrets | unstated))
+
+    async def _listed(self, resource: Resource, request: Read) -> Mapping[str, Any] | None:
+        """Find the object of a refresh in a list, which serves all refreshes of its kind; what a list lacks may still exist."""
+        if not request.inputs:
+            return None
+        try:
+            items = await self._session.part(Listings).get(
+                resource.path, resource.list_key, request.voice, max_age_seconds=_REFRESH_AGE_SECONDS
+            )
+        except ApiProblem as problem:
+            raise problem.explained(f"reading the {resource.noun} {request.id!r}") from None
+        return next((item for item in items if item.get("id") == request.id), None)
 
     def _whole(
         self, resource: Resource, found: Mapping[str, Any], inputs: Mapping[str, Any], prior: Mapping[str, Any], observed: Leaves

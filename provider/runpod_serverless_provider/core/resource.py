@@ -111,6 +111,10 @@ class Resource:
     async def forewarn(self, id: str, task: Task) -> None:
         """Tell what replacing `id` costs."""
 
+    async def unready(self, id: str, task: Task, timeout_seconds: float) -> tuple[str, ...]:
+        """Wait until the resource is ready, as far as the program asks for it, and say why it is not; nothing where it is."""
+        return ()
+
     def keeps(self, outputs: Mapping[str, Any], prior: Leaves) -> bool:
         """Say whether a delete leaves the remote object alone. Raises Refused where it must not happen at all."""
         return False

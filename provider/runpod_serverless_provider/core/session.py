@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .ports import Api
@@ -11,11 +13,13 @@ _Part = TypeVar("_Part")
 
 
 class Session:
-    """One configured provider. Parts that resources need (the catalog, known volumes) are made on first use and then shared."""
+    """One configured provider. `is_cancelled` asks those who wait to come to an end. Parts that resources need (the catalog, known volumes) are made on first use and then shared."""
 
-    def __init__(self, api: Api, settings: Settings) -> None:
+    def __init__(self, api: Api, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.api = api
+        self.clock = clock
         self.settings = settings
+        self.is_cancelled = False
         self._parts: dict[type[Any], Any] = {}
 
     def part(self, kind: type[_Part]) -> _Part:

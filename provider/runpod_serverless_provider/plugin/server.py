@@ -74,6 +74,9 @@ class Core(Protocol):
     async def list_all(self, request: verbs.List) -> list[verbs.Listed]:
         """List what exists; KeyError for a type that there is not."""
 
+    def cancel(self) -> None:
+        """Let those who only wait come to an end."""
+
     def secret_paths(self, token: str) -> frozenset[Path]:
         """Name the properties that the schema calls secret."""
 
@@ -280,7 +283,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
 
     @_rpc
     async def Cancel(self, call: Matter, request: Any) -> Any:
-        """Answer at once. The engine calls it on every close; what is under way is finished, as tearing it would lose resources."""
+        """Answer at once. The engine calls it on every close; requests under way are finished, as tearing them would lose resources."""
+        if self._core is not None:
+            self._core.cancel()
         return Empty()
 
     @_rpc

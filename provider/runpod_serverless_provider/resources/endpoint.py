@@ -38,6 +38,7 @@ from .bound_templates import BoundTemplates
 from .catalog import ANY, DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
 from .enums import one_of, one_or_many, reference, word_of
 from .known_volumes import KnownVolumes
+from .readiness import unready
 
 PYTHON_VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13")
 _MANAGED_CUDA_FLOOR: Final = "12.8"
@@ -303,6 +304,10 @@ class EndpointInputs(Inputs):
     ] = None
     """What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a
     rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`)."""
+    wait_for_ready: Annotated[int | None, StateOnly(), Field(ge=1, le=86_400)] = None
+    """Seconds to wait, after a create or an update, until `workers.min` workers run the newest release. Default: no waiting.
+
+    Where they are not ready in time the endpoint is kept, the update fails, and the next `pulumi up` waits on."""
     dependencies: Annotated[list[forms.Text] | None, StateOnly()] = None
     """Python packages (pip requirements) for function calls. They travel with each call and are kept in state only."""
     system_dependencies: Annotated[list[forms.Text] | None, StateOnly()] = None
@@ -422,6 +427,14 @@ class Endpoint(Resource):
         if failures:
             raise CheckFailed(failures)
         return resolved
+
+    async def unready(self, id: str, task: Task, timeout_seconds: float) -> tuple[str, ...]:
+        """Wait for the workers where `waitForReady` asks for it."""
+        seconds, wanted = task.planned.get(("waitForReady",)), task.planned.get(("workers", "min"))
+        if seconds is None or not wanted:
+            return ()
+        limit = min(seconds, timeout_seconds) if timeout_seconds else seconds
+        return await unready(id, wanted, limit, task.session, task.voice)
 
     async def forewarn(self, id: str, task: Task) -> None:
         """Say what a replacement costs."""
@@ -623,6 +636,10 @@ def _scaling_rules(value: Any, defaulted: frozenset[str]) -> Iterator[Failure]:
     least, most = value("workers", "min"), value("workers", "max")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         yield Failure(("workers",), f"min ({least}) must not exceed max ({most})")
+    if value("waitForReady") is not None and least == 0:
+        yield Failure(
+            ("waitForReady",), "waits for workers that are always on, but workers.min is 0; leave it out, or raise workers.min"
+        )
     scaler, kind, amount = value("scalerType"), value("type"), value("scalerValue")
     if kind == "LOAD_BALANCER" and scaler == "QUEUE_DELAY":
         yield Failure(("scalerType",), "a LOAD_BALANCER endpoint has no queue, so it scales on REQUEST_COUNT only")

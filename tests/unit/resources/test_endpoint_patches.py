@@ -267,7 +267,7 @@ def test_drift_shows_at_its_property_and_is_repaired_by_its_group(world: World, 
     world.forget()
     assert endpoint.refresh() == paths
     asked = ["GET /catalog/gpus"] if what in ("pools", "exclusions") else []  # a selection that is not the recorded one needs words
-    assert world.sent == [f"GET /serverless/{endpoint.id}", *asked]
+    assert world.sent == ["GET /serverless", *asked]
     world.forget()
     plan = endpoint.up(RICH)
     assert plan == paths

@@ -31,7 +31,7 @@ def test_a_refresh_keeps_the_users_form(world: World, endpoint: Life, program: d
         world.forget()
         assert endpoint.refresh() == {}
         assert (endpoint.inputs, endpoint.outputs) == (inputs, outputs)
-        assert world.sent == [f"GET /serverless/{endpoint.id}"]
+        assert world.sent == ["GET /serverless"]
 
 
 def test_drift_of_one_property_keeps_the_form_of_the_others(world: World, endpoint: Life) -> None:

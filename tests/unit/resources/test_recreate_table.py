@@ -87,6 +87,7 @@ CASES: Final = [
     _endpoint("updateStrategy", "replace", "inPlace", "state", **GPU),
     _endpoint("templateId", "tmpl0one", "tmpl0two", "replace", "replace", seeds=TEMPLATES, gpu="ADA_24"),
     _endpoint("dependencies", ["torch"], ["torch==2.8"], "state", **GPU),
+    _endpoint("waitForReady", 600, 700, "state", **GPU, workers={"min": 1, "max": 1}),
     _endpoint("systemDependencies", ["ffmpeg"], ["ffmpeg", "git"], "state", **GPU),
     _endpoint("accelerateDownloads", True, False, "state", **GPU),
     Case("NetworkVolume", "name", {"name": "a"}, {"name": "b"}, "update"),

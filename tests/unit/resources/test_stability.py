@@ -79,7 +79,7 @@ def test_it_stays_so_for_good(world: World, endpoint: Life) -> None:
     assert endpoint.up({}) == {}
     assert endpoint.refresh() == {}
     assert endpoint.up({}) == {}
-    assert world.sent == [f"GET /serverless/{endpoint.id}"]
+    assert world.sent == ["GET /serverless"]
 
 
 def test_a_change_takes_only_itself_along(world: World, endpoint: Life) -> None:
