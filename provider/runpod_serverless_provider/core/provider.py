@@ -226,7 +226,8 @@ class Provider:
         return {**resource.observe(found, None, prior, self._session), **unseen, **observed}
 
     def _completed(self, resource: Resource, inputs: Mapping[str, Any]) -> Leaves:
-        return _leaves(resource, check(resource, self._session, Check(resource.token, "imported", {}, inputs)).inputs)
+        request = Check(resource.token, "imported", {}, inputs)
+        return _leaves(resource, check(resource, self._session, request, is_there=True).inputs)
 
     def _least(self, resource: Resource, stated: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out of `stated` what the defaults bring by themselves."""
