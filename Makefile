@@ -36,10 +36,10 @@ demo: engine ## Show a stack's whole life on the real engine and the emulator.
 	@$(BIN)/python tools/demo.py
 
 test: engine ## Run every test, and the checks as tests.
-	$(BIN)/python -m pytest --numprocesses auto --cov
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov
 
 check: lint types layers generated ## Run every check by itself, then the tests.
-	$(BIN)/python -m pytest --numprocesses auto --cov -m "not gate"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov -m "not gate"
 
 format: env ## Format the sources and repair what the linter can.
 	$(BIN)/ruff format $(SOURCES)

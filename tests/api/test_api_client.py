@@ -278,6 +278,34 @@ def test_an_unknown_outcome_knows_the_servers_time_before_the_send():
     assert unknown.server_date is None
 
 
+def test_settling_takes_longer_than_any_request_may():
+    """After it, a request whose answer was lost has had its effect, or never will."""
+
+    async def scenario():
+        time = Time()
+        client = client_of(Script(answer()), time, request_timeout_seconds=0.5)
+        await client.pause(client.settle_seconds)
+        return time.slept, client.settle_seconds
+
+    slept, seconds = run(scenario())
+    assert slept == [seconds] and seconds > 0.5
+
+
+def test_a_pause_ends_when_the_client_is_stopped():
+    """Nobody who only waits holds up the end."""
+
+    async def scenario():
+        client = client_of(Script(answer()), Time())
+        client._sleep = asyncio.sleep
+        waiting = asyncio.ensure_future(client.pause(3600))
+        await asyncio.sleep(0)
+        client.stop()
+        await asyncio.wait_for(waiting, 5)
+        return client.is_stopped
+
+    assert run(scenario())
+
+
 # -- rate limits
 
 
@@ -487,6 +515,88 @@ def test_no_more_requests_are_under_way_than_there_are_connections():
         return most
 
     assert run(scenario()) == 3
+
+
+# -- an end that is asked for
+
+
+@pytest.mark.parametrize("reply", [answer(429, retry_after="600"), answer(200, ratelimit='"minute";r=0;t=600'), REFUSED_CONNECTION])
+def test_a_post_that_waits_is_not_sent_once_the_client_is_stopped(reply):
+    """Whoever asked for it is gone: what it creates would be paid for and known to nobody."""
+
+    async def scenario():
+        server, time = Script(reply, REFUSED_CONNECTION), Time()
+        time.sleep = lambda seconds: asyncio.sleep(60)
+        client = client_of(server, time)
+        if not isinstance(reply, Exception) and reply.status_code == 200:
+            await client.request("GET", "/serverless")
+        waiting = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        await asyncio.sleep(0.02)
+        assert len(server.requests) == 1 and not waiting.done()
+        client.stop()
+        with pytest.raises(Refused, match="POST /serverless was not sent, as the run was cancelled; nothing was created by it"):
+            await asyncio.wait_for(waiting, 1)
+        with pytest.raises(Refused):
+            await client.request("POST", "/serverless", body={})
+        return len(server.requests)
+
+    assert run(scenario()) == 1
+
+
+def test_a_post_in_line_for_a_connection_is_not_sent_either():
+    """Its turn comes too late."""
+
+    async def scenario():
+        gate = asyncio.Event()
+
+        async def slow(request):
+            await gate.wait()
+            return answer(201, {"id": "x"})
+
+        server = Script(slow)
+        client = client_of(server, max_connections=1)
+        first = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        await asyncio.sleep(0.01)
+        second = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        await asyncio.sleep(0.01)
+        client.stop()
+        gate.set()
+        with pytest.raises(Refused):
+            await second
+        return await first, len(server.requests)
+
+    assert run(scenario()) == ({"id": "x"}, 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_all_else_is_finished_after_a_stop(method):
+    """A resource is brought to what was planned, or found, or removed; nothing new comes of it."""
+
+    async def scenario():
+        server = Script(LOST, answer(429, retry_after="5"), answer(200, {"id": "x"}))
+        client = client_of(server)
+        client.stop()
+        await client.request(method, "/serverless/x", body=body_for(method))
+        return len(server.requests)
+
+    assert run(scenario()) == 3
+
+
+def test_a_cancelled_post_leaves_no_wait_behind():
+    """Neither its own nor the one for the stop."""
+
+    async def scenario():
+        time = Time()
+        time.sleep = lambda seconds: asyncio.sleep(60)
+        client = client_of(Script(answer(429, retry_after="600")), time)
+        waiting = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await asyncio.sleep(0)
+        return len(asyncio.all_tasks())
+
+    assert run(scenario()) <= 2  # this one, and the one that bounds it
 
 
 # -- secrets

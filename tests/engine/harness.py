@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+import yaml
 
 if TYPE_CHECKING:  # every test run loads this module, and few need these
     from pulumi import automation
@@ -189,16 +190,19 @@ class Stack:
         return found
 
     def inline(self, program: Callable[[], None]) -> automation.Stack:
-        """Make a stack of a Python program, which the Automation API runs in this process."""
+        """Make a stack of a Python program, which the Automation API runs in this process, in the project that is there or an empty one."""
         from pulumi import automation
 
+        settings = automation.ProjectSettings(name="harness", runtime="python")
+        there = self.directory / "Pulumi.yaml"
         options = automation.LocalWorkspaceOptions(
             work_dir=str(self.directory),
             env_vars=self.environment,
             pulumi_command=automation.PulumiCommand(root=str(Path(self.environment["PATH"].split(os.pathsep)[0]).parent)),
-            project_settings=automation.ProjectSettings(name="harness", runtime="python"),
+            project_settings=None if there.exists() else settings,
         )
-        return automation.create_or_select_stack(STACK, "harness", program, opts=options)
+        project = yaml.safe_load(there.read_text())["name"] if there.exists() else settings.name
+        return automation.create_or_select_stack(STACK, project, program, opts=options)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 ENDPOINT: Final = "runpod-serverless:index:Endpoint"
 VOLUME: Final = "runpod-serverless:index:NetworkVolume"
+TEMPLATE: Final = "runpod-serverless:index:PodTemplate"
+REGISTRY: Final = "runpod-serverless:index:Registry"
 IMAGE: Final = "me/worker:1"
 
 
@@ -21,6 +23,16 @@ def endpoint(options: Mapping[str, Any] | None = None, **properties: Any) -> dic
 def volume(options: Mapping[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
     """State a network volume without protection, so that it goes with its stack."""
     return _resource(VOLUME, options, {"deletionProtection": False, **properties})
+
+
+def template(options: Mapping[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
+    """State a template; its image is `IMAGE` where none is given."""
+    return _resource(TEMPLATE, options, {"image": IMAGE, **properties})
+
+
+def registry(options: Mapping[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
+    """State credentials."""
+    return _resource(REGISTRY, options, {"username": "me", "password": "sesame", **properties})
 
 
 def _resource(token: str, options: Mapping[str, Any] | None, properties: Mapping[str, Any]) -> dict[str, Any]:

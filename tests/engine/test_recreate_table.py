@@ -1,26 +1,26 @@
 """What a change of each property does, as the real engine plans it, under both update strategies.
 
-One stack holds an endpoint for each case and strategy, so that one preview plans them all. What is expected is written here and not
+One stack holds a resource for each case and strategy, so that one preview plans them all. What is expected is written here and not
 taken from the markers: the markers say only which cases there must be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from engine.harness import Outcome, Stack
-from engine.programs import IMAGE, endpoint, volume
-from runpod_serverless_provider.core.model import Inputs, Recreates, facts
+from engine.programs import IMAGE, endpoint, registry, template, volume
+from runpod_serverless_provider.core.model import Recreates, facts
 from runpod_serverless_provider.core.values import render_path
-from runpod_serverless_provider.resources.endpoint import EndpointInputs
-from runpod_serverless_provider.resources.network_volume import NetworkVolumeInputs
+from runpod_serverless_provider.resources import RESOURCES
 
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
+    from runpod_serverless_provider.core.resource import Resource
 
 pytestmark = pytest.mark.xdist_group("recreate table")
 
@@ -31,6 +31,7 @@ ENDPOINT_RECREATES: Final = frozenset(
 )
 NEVER_IN_PLACE: Final = frozenset({"type", "templateId"})
 VOLUME_RECREATES: Final = frozenset({"datacenter", "type"})
+REGISTRY_RECREATES: Final = frozenset({"name", "username", "password"})
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,62 @@ VOLUME_SAME: Final = {
 }
 
 
+TEMPLATE_CASES: Final = [
+    _change("name", "first", "second"),
+    _change("category", "NVIDIA", "CPU"),
+    _change("image", IMAGE, "me/worker:2"),
+    _change("containerDiskInGb", 64, 80),
+    *_sets("env", before={"A": "1"}, after={"A": "2"}, shown="env.A"),
+    *_sets("args", before="--fast", after="--slow"),
+    *_sets("ports", before=["8000/http"], after=["8000/http", "22/tcp"]),
+    *_sets("registryAuthId", before="registry-1", after="registry-2"),
+    _change("public", False, True),
+    *_sets("allowedCudaVersions", before=["12.8"], after=["12.8", "12.9"]),
+]
+TEMPLATE_SAME: Final = {
+    "every default said": ({}, {"category": "NVIDIA", "containerDiskInGb": 64, "public": False}),
+    "env as a list": ({"env": {"A": "1"}}, {"env": [{"key": "A", "value": "1"}]}),
+    "ports in another order": ({"ports": ["8000/http", "22/tcp"]}, {"ports": ["22/tcp", "8000/http"]}),
+    "the managed image said": ({"image": None}, {"image": "runpod/flash:py3.12-latest"}),
+}
+REGISTRY_CASES: Final = [
+    _change("name", "first", "second"),
+    _change("username", "me", "you"),
+    _change("password", "sesame", "poppy"),
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is said here of one resource: how to state it, its cases, what is no change, and what recreates it (also in place)."""
+
+    state: Callable[..., dict[str, Any]]
+    cases: list[Case]
+    same: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
+    recreates: frozenset[str]
+    never_in_place: frozenset[str]
+    strategies: tuple[str, ...] = ("replace",)
+
+    def resources(self, name: str, *, is_after: bool) -> dict[str, Any]:
+        """State one resource for each case and strategy, and for each spelling."""
+        stated: dict[str, Any] = {}
+        for index, case in enumerate(self.cases):
+            for strategy in self.strategies:
+                given = {"updateStrategy": strategy} if len(self.strategies) > 1 else {}
+                stated[f"{name}-{index}-{strategy}"] = self.state(**{**given, **(case.after if is_after else case.before)})
+        for index, (before, after) in enumerate(self.same.values()):
+            stated[f"{name}-same-{index}"] = self.state(**(after if is_after else before))
+        return stated
+
+
+TABLES: Final = {
+    "Endpoint": Table(endpoint, ENDPOINT_CASES, ENDPOINT_SAME, ENDPOINT_RECREATES, NEVER_IN_PLACE, ("replace", "inPlace")),
+    "NetworkVolume": Table(volume, VOLUME_CASES, VOLUME_SAME, VOLUME_RECREATES, VOLUME_RECREATES),
+    "PodTemplate": Table(template, TEMPLATE_CASES, TEMPLATE_SAME, frozenset(), frozenset()),
+    "Registry": Table(registry, REGISTRY_CASES, {}, REGISTRY_RECREATES, REGISTRY_RECREATES),
+}
+
+
 @pytest.fixture(scope="module")
 def plan(shared: tuple[Stack, Running]) -> Outcome:
     """Bring every case up as it is before, and give the plan of all changes."""
@@ -222,28 +279,13 @@ def plan(shared: tuple[Stack, Running]) -> Outcome:
         networkVolumes=[{"id": "volume-ro", "dataCenter": "EU-RO-1"}, {"id": "volume-ca", "dataCenter": "US-CA-2"}],
         templates=[{"id": "template-1"}, {"id": "template-2"}],
     )
-    stack.write(_program(is_after=False))
+    stack.write({key: value for name, table in TABLES.items() for key, value in table.resources(name, is_after=False).items()})
     stack.up()
-    stack.write(_program(is_after=True))
+    stack.write({key: value for name, table in TABLES.items() for key, value in table.resources(name, is_after=True).items()})
     emulator.clear_requests()
     planned = stack.preview()
     assert {entry["method"] for entry in emulator.requests()} <= {"GET"}
     return planned
-
-
-def _program(*, is_after: bool) -> dict[str, Any]:
-    resources: dict[str, Any] = {}
-    for index, case in enumerate(ENDPOINT_CASES):
-        for strategy in ("replace", "inPlace"):
-            given = {"updateStrategy": strategy, **(case.after if is_after else case.before)}
-            resources[f"endpoint-{index}-{strategy}"] = endpoint(**given)
-    for index, (before, after) in enumerate(ENDPOINT_SAME.values()):
-        resources[f"endpoint-same-{index}"] = endpoint(**(after if is_after else before))
-    for index, case in enumerate(VOLUME_CASES):
-        resources[f"volume-{index}"] = volume(**(case.after if is_after else case.before))
-    for index, (before, after) in enumerate(VOLUME_SAME.values()):
-        resources[f"volume-same-{index}"] = volume(**(after if is_after else before))
-    return resources
 
 
 def _expected(case: Case, recreates: frozenset[str]) -> tuple[list[str], dict[str, str]]:
@@ -264,43 +306,38 @@ def _planned(plan: Outcome, name: str) -> tuple[list[str], dict[str, str]]:
     return [step.op for step in steps], {path: kind for step in steps for path, kind in step.changes.items()}
 
 
-@pytest.mark.parametrize("strategy", ["replace", "inPlace"])
-@pytest.mark.parametrize("index", range(len(ENDPOINT_CASES)), ids=[str(case) for case in ENDPOINT_CASES])
-def test_a_changed_property_of_an_endpoint(plan: Outcome, index: int, strategy: str) -> None:
-    """Under `replace` exactly the listed properties recreate the endpoint; `inPlace` updates all that the API can."""
-    case = ENDPOINT_CASES[index]
-    recreates = ENDPOINT_RECREATES if (case.after.get("updateStrategy") or strategy) == "replace" else case.recreated
-    assert _planned(plan, f"endpoint-{index}-{strategy}") == _expected(case, recreates)
+@pytest.mark.parametrize(
+    ("name", "index", "strategy"),
+    [
+        pytest.param(name, index, strategy, id=f"{name} {case} {strategy}")
+        for name, table in TABLES.items()
+        for index, case in enumerate(table.cases)
+        for strategy in table.strategies
+    ],
+)
+def test_a_changed_property(plan: Outcome, name: str, index: int, strategy: str) -> None:
+    """Exactly the listed properties recreate a resource; under `inPlace` an endpoint is updated wherever the API can."""
+    table, case = TABLES[name], TABLES[name].cases[index]
+    is_in_place = case.after.get("updateStrategy", strategy) == "inPlace"
+    expected = _expected(case, case.recreated if is_in_place else table.recreates)
+    assert _planned(plan, f"{name}-{index}-{strategy}") == expected
 
 
-@pytest.mark.parametrize("index", range(len(VOLUME_CASES)), ids=[str(case) for case in VOLUME_CASES])
-def test_a_changed_property_of_a_volume(plan: Outcome, index: int) -> None:
-    """Only another data center and another storage tier recreate a volume."""
-    assert _planned(plan, f"volume-{index}") == _expected(VOLUME_CASES[index], VOLUME_RECREATES)
-
-
-@pytest.mark.parametrize("kind", ["endpoint", "volume"])
-def test_another_spelling_is_no_change(plan: Outcome, kind: str) -> None:
+@pytest.mark.parametrize("name", TABLES)
+def test_another_spelling_is_no_change(plan: Outcome, name: str) -> None:
     """Another order or spelling, and a default that is now written out, plan nothing."""
-    spellings = ENDPOINT_SAME if kind == "endpoint" else VOLUME_SAME
-    planned = {name: _planned(plan, f"{kind}-same-{index}") for index, name in enumerate(spellings)}
+    spellings = TABLES[name].same
+    planned = {what: _planned(plan, f"{name}-same-{index}") for index, what in enumerate(spellings)}
     assert planned == dict.fromkeys(spellings, (["same"], {}))
 
 
-@pytest.mark.parametrize(
-    ("model", "cases", "recreates", "never_in_place"),
-    [
-        (EndpointInputs, ENDPOINT_CASES, ENDPOINT_RECREATES, NEVER_IN_PLACE),
-        (NetworkVolumeInputs, VOLUME_CASES, VOLUME_RECREATES, VOLUME_RECREATES),
-    ],
-)
-def test_every_marker_has_a_case(
-    model: type[Inputs], cases: list[Case], recreates: frozenset[str], never_in_place: frozenset[str]
-) -> None:
-    """A property without a case here fails, and so does a marker that says something else than this table."""
-    tried = {case.path for case in cases}
-    declared = {render_path(item.path): item for item in facts(model)}
+@pytest.mark.parametrize("resource", RESOURCES, ids=[resource.name for resource in RESOURCES])
+def test_every_marker_has_a_case(resource: Resource) -> None:
+    """A resource or property without a case here fails, and so does a marker that says something else than this table."""
+    table = TABLES[resource.name]
+    tried = {case.path for case in table.cases}
+    declared = {render_path(item.path): item for item in facts(resource.inputs)}
     assert [path for path in declared if not any(f"{case}.".startswith(f"{path}.") for case in tried)] == []
     markers = {path: item.effect for path, item in declared.items() if isinstance(item.effect, Recreates)}
-    assert set(markers) == recreates
-    assert {path for path, effect in markers.items() if not effect.is_patchable} == never_in_place
+    assert set(markers) == table.recreates
+    assert {path for path, effect in markers.items() if not effect.is_patchable} == table.never_in_place

@@ -123,6 +123,11 @@ class Served:
     def __init__(self, channel: Any, server: Server, engine: FakeEngine, link: Engine, connected: list[Configuration]) -> None:
         self.channel, self.server, self.engine, self.link, self.connected = channel, server, engine, link, connected
         self.stub = provider_pb2_grpc.ResourceProviderStub(channel)
+        self.stops = 0
+
+    def stop(self) -> None:
+        """Count how often nothing new was to be created any more."""
+        self.stops += 1
 
 
 @contextlib.asynccontextmanager
@@ -143,8 +148,19 @@ async def serving(
 
     async with listening(engine) as address:
         link = Engine(address)
+        served: Served
+
+        def stop() -> None:
+            served.stop()
+
         servicer = Server(
-            connect=connect, schema=lambda: '{"name":"x"}', version=version, engine=link, environment=environment or {}, home=home
+            connect=connect,
+            schema=lambda: '{"name":"x"}',
+            version=version,
+            engine=link,
+            stop=stop,
+            environment=environment or {},
+            home=home,
         )
         server = grpc.aio.server(options=GRPC_OPTIONS)
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)

@@ -209,6 +209,22 @@ def test_a_cancelled_create_is_carried_to_its_end():
     assert late.code().name == "UNAVAILABLE" and "the provider is ending" in late.details()
 
 
+@pytest.mark.parametrize("how", ["Cancel", "drain"])
+def test_nothing_new_is_created_once_the_run_is_cancelled_or_its_engine_gone(how):
+    """A create that still waits for the rate limit would make a resource that no state knows."""
+
+    async def scenario():
+        async with serving(configured=False) as served:
+            before = served.stops
+            if how == "Cancel":
+                await served.stub.Cancel(Empty())
+            else:
+                await served.server.drain(0)
+            return before, served.stops
+
+    assert run(scenario()) == (0, 1)
+
+
 def test_a_mutation_that_fails_after_its_caller_is_gone_disturbs_nobody():
     """Its failure is noted, not lost in a warning of the event loop."""
 

@@ -86,6 +86,7 @@ class Client:
         # Few pass until an answer has said what is left of the rate limit: the process of the preview may just have spent it.
         self._slots = asyncio.Semaphore(min(_CONNECTIONS_AT_FIRST, max_connections))
         self._closed_slots = max(0, max_connections - _CONNECTIONS_AT_FIRST)
+        self._stopped = asyncio.Event()
         self._http: httpx.AsyncClient | None = None
         self._server_date: str | None = None
 
@@ -94,9 +95,14 @@ class Client:
         """Give the server longer than any request waits for its answer."""
         return self._request_timeout_seconds + _SETTLE_MARGIN_SECONDS
 
+    @property
+    def is_stopped(self) -> bool:
+        """Was `stop` called?"""
+        return self._stopped.is_set()
+
     async def pause(self, seconds: float) -> None:
-        """Let time pass between two requests."""
-        await self._sleep(seconds)
+        """Let time pass between two requests, or return at once when stopped."""
+        await self._until_stopped(self._sleep(seconds))
 
     async def request(
         self,
@@ -110,7 +116,7 @@ class Client:
         """Send one request below the base URL and return the decoded body, or None for a success without one.
 
         Raises ApiProblem, ApiUnreachable, OutcomeUnknown (what a POST does after any doubt, at once), and Refused for a path that leaves
-        its place.
+        its place, or for a POST after `stop`.
         """
         _check_path(path, self._api_key)
         voice = voice or Silent()
@@ -145,7 +151,11 @@ class Client:
             await voice.status(
                 f"{said}; trying {method} {path} again in {delay:.1f} s ({len(history) + 1} of {self._max_attempts})"
             )
-            await self._sleep(delay)
+            await self._wait(method, path, self._sleep(delay))
+
+    def stop(self) -> None:
+        """Send no further POST: who asked for it is going away, and what it creates would be nobody's. All else is finished."""
+        self._stopped.set()
 
     async def aclose(self) -> None:
         """Close all connections; a later request opens new ones."""
@@ -158,8 +168,9 @@ class Client:
     ) -> _Attempt:
         """Wait for a place, make one attempt, and learn from its answer."""
         while True:
-            await self._budget.wait(voice)
+            await self._wait(method, path, self._budget.wait(voice))
             async with self._slots:
+                self._refuse_if_stopped(method, path)
                 http = self._connection()
                 if not self._budget.reserve():
                     continue
@@ -172,6 +183,28 @@ class Client:
                     self._budget.release(headers, was_sent=was_sent)
             self._learn(attempt)
             return attempt
+
+    async def _wait(self, method: Method, path: str, pause: Awaitable[object]) -> None:
+        """Wait out a pause, which `stop` ends for a POST."""
+        if method != "POST":
+            await pause
+            return
+        await self._until_stopped(pause)
+        self._refuse_if_stopped(method, path)
+
+    async def _until_stopped(self, pause: Awaitable[object]) -> None:
+        waiting, stopping = asyncio.ensure_future(pause), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            stopping.cancel()
+        if waiting.done() and not waiting.cancelled():
+            waiting.result()
+
+    def _refuse_if_stopped(self, method: Method, path: str) -> None:
+        if method == "POST" and self._stopped.is_set():
+            raise Refused(f"POST {clean(path, self._api_key)} was not sent, as the run was cancelled; nothing was created by it")
 
     def _learn(self, attempt: _Attempt) -> None:
         if policy.is_http_date(attempt.headers.get("date", "")):

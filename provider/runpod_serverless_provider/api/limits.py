@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ..core.ports import Voice
 
@@ -50,18 +50,17 @@ def exhausted(windows: tuple[Left, ...]) -> Left | None:
 def _members(value: str | None, first: str, second: str) -> list[tuple[str, tuple[int, int]]]:
     if not value:
         return []
-    from http_sfv.list import List  # late: most processes of the plugin send no request
+    import http_sf  # late: most processes of the plugin send no request
 
-    fields = List()
     try:
-        fields.parse(value.encode("ascii"))
-    except ValueError:  # a header that cannot be read is only a missed hint
+        members: Any = http_sf.parse(value.encode("ascii", "replace"), tltype="list")
+    except http_sf.StructuredFieldError:  # a header that cannot be read is only a missed hint
         return []
     found = []
-    for member in fields:
-        name, numbers = getattr(member, "value", None), (member.params.get(first), member.params.get(second))
-        if isinstance(name, str) and all(type(number) is int and number >= 0 for number in numbers):
-            found.append((name, numbers))
+    for name, params in members:
+        numbers = (params.get(first), params.get(second))
+        if isinstance(name, str | http_sf.Token) and all(type(number) is int and number >= 0 for number in numbers):
+            found.append((str(name), numbers))
     return found
 
 

@@ -79,8 +79,11 @@ class _Draft:
             self.values[str(path[0])] = {**outer, path[1]: value}
 
 
-def check(resource: Resource, session: Session, request: Check) -> Checked:
-    """Answer `Check`. Failing properties count as unknown for the other rules, so that all failures are found at once."""
+def check(resource: Resource, session: Session, request: Check, *, is_there: bool = False) -> Checked:
+    """Answer `Check`. Failing properties count as unknown for the other rules, so that all failures are found at once.
+
+    `is_there` says that the resource exists although there are no old inputs: it was imported.
+    """
     model, news = resource.inputs, without_internals(request.news)
     shown = shown_unless(request.secrets | resource.secrets(frozenset()))
     _, failures = validate(model, news, shown)
@@ -103,11 +106,11 @@ def check(resource: Resource, session: Session, request: Check) -> Checked:
     planned = tolerant(model, draft.values)
     found = list(resource.rules(planned, frozenset(defaulted), session))
     if not request.olds:
-        unsaid = [item for item in facts(model) if item.marker(WriteOnly) and item.path not in planned]
+        unsaid = [item for item in facts(model) if item.marker(WriteOnly) and item.path not in planned and not is_there]
         found += [Failure(item.path, f"is required to create a {resource.noun}") for item in unsaid]
     else:
         if DEFAULTS_KEY not in request.olds:  # imported inputs leave defaults out until they are checked for the first time
-            completed = check(resource, session, replace(request, olds={}, news=request.olds)).inputs
+            completed = check(resource, session, replace(request, olds={}, news=request.olds), is_there=True).inputs
             prior = tolerant(model, known_properties(model, completed))
         steps = compare(model, prior, planned, {}, strategy_of(planned), defaulted=defaulted)
         found += resource.transitions(prior, planned, steps)

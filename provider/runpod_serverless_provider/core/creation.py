@@ -75,7 +75,7 @@ class Creations:
     async def _settle(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str]) -> Mapping[str, Any] | None:
         """Find what the POST made, or make sure that it made nothing."""
         found = await self._look(order, doubt, before)
-        if found is None and self._session.is_cancelled:
+        if found is None and self._session.api.is_stopped:
             raise doubt.advised(_advice(order, ()))
         if found is None:
             when = f"in {self._session.api.settle_seconds:.0f} s"

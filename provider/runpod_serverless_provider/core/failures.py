@@ -6,6 +6,7 @@ ProviderFailure
 ├── ApiUnreachable       no answer, and the request surely had no effect
 ├── OutcomeUnknown       no usable answer, and the request may have had its effect
 ├── Refused              the provider refuses before any request (deletion protection, ambiguous adoption …)
+├── NotFound             what a function looks up is not there, or is not one thing alone
 ├── NotConfigured        no API key
 └── CreatedButFailed     the resource exists (id kept), but the work on it did not finish
 """
@@ -49,6 +50,10 @@ class CheckFailed(ProviderFailure):
 
 class Refused(ProviderFailure):
     """The provider refuses to act; no request was sent for it."""
+
+
+class NotFound(ProviderFailure):
+    """Nothing in the account, or more than one thing, is what was looked for."""
 
 
 class NotConfigured(ProviderFailure):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from .failures import ApiProblem, CheckFailed, Failure
+from .failures import ApiProblem, CheckFailed, Failure, NotFound
 from .listings import Listings
 from .model import Outputs
 from .ports import Voice
@@ -18,6 +19,18 @@ from .resource import PACKAGE, Resource
 from .session import Session
 from .validation import did_you_mean
 from .values import Path
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError("must be an id as Runpod gives it, which has letters, digits, '-' and '_' only, not {value}")
+    return text
+
+
+Identifier = Annotated[str, AfterValidator(_id)]
+"""The id of something in the account."""
 
 
 class Arguments(BaseModel):
@@ -57,13 +70,13 @@ class Function(ABC):
 
     @abstractmethod
     async def call(self, session: Session, arguments: Any, voice: Voice) -> Answer:
-        """Answer. `arguments` is a validated `self.arguments`. Raises CheckFailed for what is not there or not clear."""
+        """Answer. `arguments` is a validated `self.arguments`. Raises CheckFailed where they contradict each other, and NotFound."""
 
 
 class ByIdOrName(Arguments):
     """Which one is meant."""
 
-    id: str | None = None
+    id: Identifier | None = None
     """Its id. Give this or `name`."""
     name: str | None = None
     """Its name, which must be the name of exactly one."""
@@ -91,24 +104,24 @@ class Get(Function):
         """Read by id; a name is searched in the list."""
         resource = self._resource
         if (arguments.id is None) == (arguments.name is None):
-            raise CheckFailed([Failure(("id",), "or name is needed to say which one is meant; give exactly one of them")])
+            raise CheckFailed([Failure((), f"give exactly one of id and name, to say which {resource.noun} is meant")])
         if arguments.id is not None:
             try:
-                found = await session.api.request("GET", f"{resource.path}/{arguments.id}", voice=voice)
+                found = await session.part(Listings).one(resource.path, arguments.id, voice)
             except ApiProblem as problem:
                 if problem.status == 404:
-                    raise CheckFailed([Failure(("id",), f"there is no {resource.noun} {arguments.id!r}")]) from None
+                    raise NotFound(f"there is no {resource.noun} with the id {arguments.id!r}") from None
                 raise problem.explained(f"looking up the {resource.noun} {arguments.id!r}") from None
         else:
             listed = await listed_of(resource, session, voice)
             hits = [item for item in listed if item.get("name") == arguments.name]
             if not hits:
                 hint = did_you_mean(str(arguments.name), [str(item["name"]) for item in listed])
-                raise CheckFailed([Failure(("name",), f"there is no {resource.noun} named {arguments.name!r}{hint}")])
+                raise NotFound(f"there is no {resource.noun} named {arguments.name!r}{hint}")
             if len(hits) > 1:
                 ids = ", ".join(repr(item["id"]) for item in hits)
-                said = f"{len(hits)} {resource.noun}s are named {arguments.name!r} ({ids}); give the id of the one that is meant"
-                raise CheckFailed([Failure(("name",), said)])
+                said = f"the name {arguments.name!r} is that of several ({ids}); give the id of the {resource.noun} that is meant"
+                raise NotFound(said)
             found = hits[0]
         return Answer(*await described(resource, found, session, voice))
 

@@ -1,12 +1,12 @@
-"""Lists of the API's objects, at most one of each kind in a process until a write of ours changes that kind."""
+"""What the API was asked already: nothing is asked twice in a process until a write of ours changes that kind."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .failures import ProviderFailure
 from .ports import Voice
@@ -14,15 +14,16 @@ from .ports import Voice
 if TYPE_CHECKING:
     from .session import Session
 
+_Found = TypeVar("_Found")
 _PAGING: Final = re.compile(r"next|cursor|page|more|token|offset", re.IGNORECASE)
 
 
 class Listings:
-    """Takes lists and keeps them. Raises ProviderFailure for a list that comes in pages, of which the API's document knows nothing."""
+    """Takes lists and single objects, and keeps them until `forget`. Failures are not kept."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._kept: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
+        self._kept: dict[str, tuple[float, Any]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._writes: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
@@ -40,26 +41,47 @@ class Listings:
         *,
         max_age_seconds: float = math.inf,
     ) -> list[Mapping[str, Any]]:
-        """Return the items that `GET path` lists under `key`, no older than `max_age_seconds`."""
-        name = f"{path}?{sorted((query or {}).items())}"
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            taken, items = self._kept.get(name, (-math.inf, []))
-            if self._session.clock() - taken > max_age_seconds or name not in self._kept:
-                writes = self._writes.get(path, 0)
-                found = await self._session.api.request("GET", path, query=query, voice=voice)
-                paging = [field for field in found if field != key and _PAGING.search(field)]
-                if paging:
-                    said = f"the list at {path} comes in pages ({', '.join(map(repr, paging))}), which this version cannot read"
-                    raise ProviderFailure(f"{said}; look for a newer version")
-                taken, items = self._session.clock(), found[key]
-                self._seen.setdefault(path, set()).update(str(item.get("id")) for item in items)
-                if self._writes.get(path, 0) != writes:  # what a write of ours overtook is not kept for others
-                    return items
-                self._kept[name] = taken, items
+        """Return the items that `GET path` lists under `key`, no older than `max_age_seconds`.
+
+        Raises ProviderFailure for a list that comes in pages, of which the API's document knows nothing.
+        """
+
+        async def ask() -> list[Mapping[str, Any]]:
+            found = await self._session.api.request("GET", path, query=query, voice=voice)
+            paging = [field for field in found if field != key and _PAGING.search(field)]
+            if paging:
+                said = f"the list at {path} comes in pages ({', '.join(map(repr, paging))}), which this version cannot read"
+                raise ProviderFailure(f"{said}; look for a newer version")
+            items: list[Mapping[str, Any]] = found[key]
+            self._seen.setdefault(path, set()).update(str(item.get("id")) for item in items)
             return items
 
+        return await self._once(path, f"{path}?{sorted((query or {}).items())}", ask, max_age_seconds)
+
+    async def one(self, path: str, id: str, voice: Voice) -> Mapping[str, Any]:
+        """Return the object that `GET path/id` answers with."""
+
+        async def ask() -> Mapping[str, Any]:
+            found: Mapping[str, Any] = await self._session.api.request("GET", f"{path}/{id}", voice=voice)
+            return found
+
+        return await self._once(path, f"{path}?id={id}", ask)
+
+    async def _once(self, path: str, name: str, ask: Callable[[], Awaitable[_Found]], max_age_seconds: float = math.inf) -> _Found:
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if name in self._kept:
+                taken, kept = self._kept[name]
+                if self._session.clock() - taken <= max_age_seconds:
+                    found: _Found = kept
+                    return found
+            writes, taken = self._writes.get(path, 0), self._session.clock()
+            found = await ask()
+            if self._writes.get(path, 0) == writes:  # what a write of ours overtook is not kept for others
+                self._kept[name] = taken, found
+            return found
+
     def forget(self, path: str) -> None:
-        """Drop the lists at `path`, because something there was written."""
+        """Drop what was asked at `path`, because something there was written."""
         self._writes[path] = self._writes.get(path, 0) + 1
         for name in [name for name in self._kept if name.startswith(f"{path}?")]:
             del self._kept[name]

@@ -47,8 +47,12 @@ class Api(Protocol):
     def settle_seconds(self) -> float:
         """How long after a lost answer the server may still carry the request out."""
 
+    @property
+    def is_stopped(self) -> bool:
+        """Is everybody asked to come to an end, so that nothing new is begun and nobody waits?"""
+
     async def pause(self, seconds: float) -> None:
-        """Let time pass between two requests."""
+        """Let time pass between two requests, or return at once when stopped."""
 
     async def request(
         self,

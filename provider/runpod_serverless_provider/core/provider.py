@@ -43,7 +43,10 @@ _REFRESH_AGE_SECONDS: Final = 10.0
 
 
 class Provider:
-    """The core of one configured provider. `clock` counts seconds. Raises KeyError for a type that it does not have, else only ProviderFailure."""
+    """The core of one configured provider; `clock` counts seconds.
+
+    Raises KeyError for a type that it does not have, else only ProviderFailure.
+    """
 
     def __init__(
         self,
@@ -78,10 +81,6 @@ class Provider:
         resource, stated = self._resources[token], as_written(news)
         known = known_properties(resource.inputs, as_written(outputs))
         return {name: value for name, value in known.items() if name in stated or name not in resource.always_shown}
-
-    def cancel(self) -> None:
-        """Ask those who wait for something to come to an end."""
-        self._session.is_cancelled = True
 
     async def check(self, request: Check) -> Checked:
         """Validate inputs, choose defaults and a name, and refuse transitions that can only fail. Sends no request."""
@@ -273,7 +272,8 @@ class Provider:
         return {**resource.observe(found, None, prior, self._session), **unseen, **observed}
 
     def _completed(self, resource: Resource, inputs: Mapping[str, Any]) -> Leaves:
-        return _leaves(resource, check(resource, self._session, Check(resource.token, "imported", {}, inputs)).inputs)
+        request = Check(resource.token, "imported", {}, inputs)
+        return _leaves(resource, check(resource, self._session, request, is_there=True).inputs)
 
     def _least(self, resource: Resource, stated: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out of `stated` what the defaults bring by themselves."""

@@ -13,13 +13,15 @@ _Part = TypeVar("_Part")
 
 
 class Session:
-    """One configured provider. `is_cancelled` asks those who wait to come to an end. Parts that resources need (the catalog, known volumes) are made on first use and then shared."""
+    """One configured provider, with a clock in seconds.
+
+    Parts that resources need (the catalog, known volumes) are made on first use and then shared.
+    """
 
     def __init__(self, api: Api, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.api = api
         self.clock = clock
         self.settings = settings
-        self.is_cancelled = False
         self._parts: dict[type[Any], Any] = {}
 
     def part(self, kind: type[_Part]) -> _Part:

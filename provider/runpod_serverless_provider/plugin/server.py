@@ -74,9 +74,6 @@ class Core(Protocol):
     async def list_all(self, request: verbs.List) -> list[verbs.Listed]:
         """List what exists; KeyError for a type that there is not."""
 
-    def cancel(self) -> None:
-        """Let those who only wait come to an end."""
-
     def secret_paths(self, token: str) -> frozenset[Path]:
         """Name the properties that the schema calls secret."""
 
@@ -151,7 +148,10 @@ def _rpc(
 
 
 class Server(provider_pb2_grpc.ResourceProviderServicer):
-    """Serves the engine. `connect` is called at Configure and makes the core from the resolved configuration."""
+    """Serves the engine.
+
+    `connect` is called at Configure and makes the core from the resolved configuration; `stop` once nothing new should be created.
+    """
 
     def __init__(
         self,
@@ -160,6 +160,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         schema: Callable[[], str],
         version: str,
         engine: Engine,
+        stop: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
         home: FilePath | None = None,
     ) -> None:
@@ -167,6 +168,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         self._schema = schema
         self._version = version
         self._engine = engine
+        self._stop = stop
         self._environment = os.environ if environment is None else environment
         self._home = home
         self._core: Core | None = None
@@ -245,6 +247,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     async def drain(self, grace_seconds: float) -> bool:
         """Take on no more mutations and wait for those under way; say whether all ended."""
         self._is_stopping = True
+        self._stop()
         if not self._mutations:
             return True
         _, pending = await asyncio.wait(set(self._mutations), timeout=grace_seconds)
@@ -283,9 +286,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
 
     @_rpc
     async def Cancel(self, call: Matter, request: Any) -> Any:
-        """Answer at once. The engine calls it on every close; requests under way are finished, as tearing them would lose resources."""
-        if self._core is not None:
-            self._core.cancel()
+        """Answer at once. The engine calls it on every close; what is sent is finished, as tearing it would lose resources."""
+        self._stop()
         return Empty()
 
     @_rpc

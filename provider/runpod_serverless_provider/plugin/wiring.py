@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..configuration import Configuration
 
 if TYPE_CHECKING:
+    from ..api.client import Client
     from .server import Core
 
 
@@ -17,6 +18,7 @@ class Wiring:
     def __init__(self, version: str) -> None:
         self._user_agent = f"pulumi-runpod-serverless/{version}"
         self._connections = AsyncExitStack()
+        self._client: Client | None = None
 
     def connect(self, configuration: Configuration) -> Core:
         """Make the core; what it needs is imported only now, as most plugin processes only give their schema."""
@@ -24,7 +26,8 @@ class Wiring:
         from ..core.provider import Provider
         from ..resources import FUNCTIONS, RESOURCES
 
-        client = Client(base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent)
+        # The one before, if any, served another run.
+        self._client = client = Client(base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent)
         self._connections.push_async_callback(client.aclose)
         return Provider(RESOURCES, client, configuration.settings, FUNCTIONS)
 
@@ -34,6 +37,11 @@ class Wiring:
         from .. import schema
 
         return schema.load()
+
+    def stop(self) -> None:
+        """Create nothing more: the run that asked for it is cancelled, or its engine gone."""
+        if self._client is not None:
+            self._client.stop()
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -547,9 +547,8 @@ class Endpoint(Resource):
             stated["cpu"] = [
                 "-".join(str(size[name]) for name in ("id", "vcpuCount", "memory") if name in size) for size in found["cpu"]
             ]
-        python = {_worker_image(stated.get("type"), "cpu" in stated, each): each for each in PYTHON_VERSIONS}.get(
-            stated.get("image")
-        )
+        managed = {_worker_image(stated.get("type"), "cpu" in stated, each): each for each in PYTHON_VERSIONS}
+        python = managed.get(str(stated.get("image")))
         if python and {"cpu", "minCudaVersion", "allowedCudaVersions"} & set(stated):  # else the default would bring a floor
             stated["pythonVersion"] = python
             del stated["image"]

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from ..core.failures import ApiProblem, CheckFailed, Failure
-from ..core.function import Answer, Arguments, Function, Get, GetAll
+from ..core.failures import ApiProblem, NotFound
+from ..core.function import Answer, Arguments, Function, Get, GetAll, Identifier
 from ..core.listings import Listings
 from ..core.model import At, Outputs
 from ..core.ports import Voice
@@ -246,7 +246,7 @@ class EndpointWorkers(Outputs):
 class EndpointWorkersArguments(Arguments):
     """Whose workers are wanted."""
 
-    endpoint_id: forms.Text
+    endpoint_id: Identifier
     """Id of the endpoint."""
 
 
@@ -262,7 +262,7 @@ class GetEndpointWorkers(Function):
             found = await session.api.request("GET", f"/serverless/{arguments.endpoint_id}/workers", voice=voice)
         except ApiProblem as problem:
             if problem.status == 404:
-                raise CheckFailed([Failure(("endpointId",), f"there is no endpoint {arguments.endpoint_id!r}")]) from None
+                raise NotFound(f"there is no endpoint with the id {arguments.endpoint_id!r}") from None
             raise problem.explained(f"listing the workers of the endpoint {arguments.endpoint_id!r}") from None
         workers = [_shown(WorkerDetails, worker) for worker in found["workers"]]
         version = found.get("endpointVersion")

@@ -26,7 +26,7 @@ async def unready(id: str, wanted: int, seconds: float, session: Session, voice:
         if ready >= wanted:
             return ()
         said = f"{ready}/{wanted} workers on version {version}"
-        if session.is_cancelled:
+        if session.api.is_stopped:
             return (f"{said} when the update was cancelled; the next `pulumi up` waits on",)
         if waited >= seconds:
             return (f"{said} after {seconds:.0f} s{_diagnosis(found)}; the next `pulumi up` waits on",)

@@ -46,6 +46,7 @@ class EndpointArgs:
                  type: pulumi.Input[Optional[Union[_builtins.str, 'EndpointType']]] = None,
                  update_strategy: pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]] = None,
                  volume: pulumi.Input[Optional[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]]] = None,
+                 wait_for_ready: pulumi.Input[Optional[_builtins.int]] = None,
                  workers: pulumi.Input[Optional[Union[_builtins.int, 'WorkersArgs']]] = None):
         """
         The set of arguments for constructing a Endpoint resource.
@@ -73,6 +74,7 @@ class EndpointArgs:
         :param pulumi.Input[Union[_builtins.str, 'EndpointType']] type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP). Default: `QUEUE`. A change recreates the endpoint because the API cannot change how requests are routed, also with `updateStrategy: inPlace`.
         :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] update_strategy: What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`). Default: the provider's `defaultUpdateStrategy`, else `replace`. A change updates the state only, without a request.
         :param pulumi.Input[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center. A change recreates the endpoint because other storage recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[_builtins.int] wait_for_ready: Seconds to wait, after a create or an update, until `workers.min` workers run the newest release. Default: no waiting. Where they are not ready in time the endpoint is kept, the update fails, and the next `pulumi up` waits on. A change updates the state only, without a request.
         :param pulumi.Input[Union[_builtins.int, 'WorkersArgs']] workers: Workers at most (a number, with none always on), or `{min, max}`. Default: `{min: 0, max: 1}`.
         """
         if accelerate_downloads is not None:
@@ -121,6 +123,8 @@ class EndpointArgs:
             pulumi.set(__self__, "update_strategy", update_strategy)
         if volume is not None:
             pulumi.set(__self__, "volume", volume)
+        if wait_for_ready is not None:
+            pulumi.set(__self__, "wait_for_ready", wait_for_ready)
         if workers is not None:
             pulumi.set(__self__, "workers", workers)
 
@@ -401,6 +405,18 @@ class EndpointArgs:
         pulumi.set(self, "volume", value)
 
     @_builtins.property
+    @pulumi.getter(name="waitForReady")
+    def wait_for_ready(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        Seconds to wait, after a create or an update, until `workers.min` workers run the newest release. Default: no waiting. Where they are not ready in time the endpoint is kept, the update fails, and the next `pulumi up` waits on. A change updates the state only, without a request.
+        """
+        return pulumi.get(self, "wait_for_ready")
+
+    @wait_for_ready.setter
+    def wait_for_ready(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "wait_for_ready", value)
+
+    @_builtins.property
     @pulumi.getter
     def workers(self) -> pulumi.Input[Optional[Union[_builtins.int, 'WorkersArgs']]]:
         """
@@ -442,6 +458,7 @@ class Endpoint(pulumi.CustomResource):
                  type: pulumi.Input[Optional[Union[_builtins.str, 'EndpointType']]] = None,
                  update_strategy: pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]] = None,
                  volume: pulumi.Input[Optional[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]]] = None,
+                 wait_for_ready: pulumi.Input[Optional[_builtins.int]] = None,
                  workers: pulumi.Input[Optional[Union[_builtins.int, Union['WorkersArgs', 'WorkersArgsDict']]]] = None,
                  __props__=None):
         """
@@ -472,6 +489,7 @@ class Endpoint(pulumi.CustomResource):
         :param pulumi.Input[Union[_builtins.str, 'EndpointType']] type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP). Default: `QUEUE`. A change recreates the endpoint because the API cannot change how requests are routed, also with `updateStrategy: inPlace`.
         :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] update_strategy: What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`). Default: the provider's `defaultUpdateStrategy`, else `replace`. A change updates the state only, without a request.
         :param pulumi.Input[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center. A change recreates the endpoint because other storage recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[_builtins.int] wait_for_ready: Seconds to wait, after a create or an update, until `workers.min` workers run the newest release. Default: no waiting. Where they are not ready in time the endpoint is kept, the update fails, and the next `pulumi up` waits on. A change updates the state only, without a request.
         :param pulumi.Input[Union[_builtins.int, Union['WorkersArgs', 'WorkersArgsDict']]] workers: Workers at most (a number, with none always on), or `{min, max}`. Default: `{min: 0, max: 1}`.
         """
         ...
@@ -521,6 +539,7 @@ class Endpoint(pulumi.CustomResource):
                  type: pulumi.Input[Optional[Union[_builtins.str, 'EndpointType']]] = None,
                  update_strategy: pulumi.Input[Optional[Union[_builtins.str, 'UpdateStrategy']]] = None,
                  volume: pulumi.Input[Optional[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]]] = None,
+                 wait_for_ready: pulumi.Input[Optional[_builtins.int]] = None,
                  workers: pulumi.Input[Optional[Union[_builtins.int, Union['WorkersArgs', 'WorkersArgsDict']]]] = None,
                  __props__=None):
         opts = pulumi.ResourceOptions.merge(_utilities.get_resource_opts_defaults(), opts)
@@ -554,6 +573,7 @@ class Endpoint(pulumi.CustomResource):
             __props__.__dict__["type"] = type
             __props__.__dict__["update_strategy"] = update_strategy
             __props__.__dict__["volume"] = volume
+            __props__.__dict__["wait_for_ready"] = wait_for_ready
             __props__.__dict__["workers"] = workers
             __props__.__dict__["created_at"] = None
             __props__.__dict__["excluded_gpu_types"] = None
@@ -612,6 +632,7 @@ class Endpoint(pulumi.CustomResource):
         __props__.__dict__["type"] = None
         __props__.__dict__["update_strategy"] = None
         __props__.__dict__["volume"] = None
+        __props__.__dict__["wait_for_ready"] = None
         __props__.__dict__["workers"] = None
         return Endpoint(resource_name, opts=opts, __props__=__props__)
 
@@ -838,6 +859,14 @@ class Endpoint(pulumi.CustomResource):
         Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center. A change recreates the endpoint because other storage recreates workers, as the parameter reference of Flash has it.
         """
         return pulumi.get(self, "volume")
+
+    @_builtins.property
+    @pulumi.getter(name="waitForReady")
+    def wait_for_ready(self) -> pulumi.Output[Optional[_builtins.int]]:
+        """
+        Seconds to wait, after a create or an update, until `workers.min` workers run the newest release. Default: no waiting. Where they are not ready in time the endpoint is kept, the update fails, and the next `pulumi up` waits on. A change updates the state only, without a request.
+        """
+        return pulumi.get(self, "wait_for_ready")
 
     @_builtins.property
     @pulumi.getter

@@ -24,7 +24,7 @@ __all__ = [
 
 @pulumi.output_type
 class GetEndpointResult:
-    def __init__(__self__, accelerate_downloads=None, allowed_cuda_versions=None, cpu=None, created_at=None, datacenter=None, dependencies=None, env=None, excluded_gpu_types=None, execution_timeout_ms=None, flashboot=None, gpu=None, gpu_count=None, gpu_pools=None, id=None, idle_timeout=None, image=None, inherited_env=None, min_cuda_version=None, name=None, python_version=None, request_urls=None, scaler_type=None, scaler_value=None, system_dependencies=None, template=None, template_id=None, type=None, update_strategy=None, volume=None, workers=None):
+    def __init__(__self__, accelerate_downloads=None, allowed_cuda_versions=None, cpu=None, created_at=None, datacenter=None, dependencies=None, env=None, excluded_gpu_types=None, execution_timeout_ms=None, flashboot=None, gpu=None, gpu_count=None, gpu_pools=None, id=None, idle_timeout=None, image=None, inherited_env=None, min_cuda_version=None, name=None, python_version=None, request_urls=None, scaler_type=None, scaler_value=None, system_dependencies=None, template=None, template_id=None, type=None, update_strategy=None, volume=None, wait_for_ready=None, workers=None):
         if accelerate_downloads and not isinstance(accelerate_downloads, bool):
             raise TypeError("Expected argument 'accelerate_downloads' to be a bool")
         pulumi.set(__self__, "accelerate_downloads", accelerate_downloads)
@@ -112,6 +112,9 @@ class GetEndpointResult:
         if volume and not isinstance(volume, list):
             raise TypeError("Expected argument 'volume' to be a list")
         pulumi.set(__self__, "volume", volume)
+        if wait_for_ready and not isinstance(wait_for_ready, int):
+            raise TypeError("Expected argument 'wait_for_ready' to be a int")
+        pulumi.set(__self__, "wait_for_ready", wait_for_ready)
         if workers and not isinstance(workers, dict):
             raise TypeError("Expected argument 'workers' to be a dict")
         pulumi.set(__self__, "workers", workers)
@@ -349,6 +352,14 @@ class GetEndpointResult:
         return pulumi.get(self, "volume")
 
     @_builtins.property
+    @pulumi.getter(name="waitForReady")
+    def wait_for_ready(self) -> Optional[_builtins.int]:
+        """
+        Seconds to wait, after a create or an update, until `workers.min` workers run the newest release.
+        """
+        return pulumi.get(self, "wait_for_ready")
+
+    @_builtins.property
     @pulumi.getter
     def workers(self) -> Optional['outputs.Workers']:
         """
@@ -392,6 +403,7 @@ class AwaitableGetEndpointResult(GetEndpointResult):
             type=self.type,
             update_strategy=self.update_strategy,
             volume=self.volume,
+            wait_for_ready=self.wait_for_ready,
             workers=self.workers)
 
 
@@ -440,6 +452,7 @@ def get_endpoint(id: Optional[_builtins.str] = None,
         type=pulumi.get(__ret__, 'type'),
         update_strategy=pulumi.get(__ret__, 'update_strategy'),
         volume=pulumi.get(__ret__, 'volume'),
+        wait_for_ready=pulumi.get(__ret__, 'wait_for_ready'),
         workers=pulumi.get(__ret__, 'workers'))
 def get_endpoint_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                         name: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
@@ -485,4 +498,5 @@ def get_endpoint_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = No
         type=pulumi.get(__response__, 'type'),
         update_strategy=pulumi.get(__response__, 'update_strategy'),
         volume=pulumi.get(__response__, 'volume'),
+        wait_for_ready=pulumi.get(__response__, 'wait_for_ready'),
         workers=pulumi.get(__response__, 'workers')))

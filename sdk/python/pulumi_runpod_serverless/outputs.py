@@ -276,6 +276,7 @@ class EndpointDetails(dict):
                  type: Optional[_builtins.str] = None,
                  update_strategy: Optional[_builtins.str] = None,
                  volume: Optional[Sequence[_builtins.str]] = None,
+                 wait_for_ready: Optional[_builtins.int] = None,
                  workers: Optional['outputs.Workers'] = None):
         """
         A endpoint that a function found.
@@ -307,6 +308,7 @@ class EndpointDetails(dict):
         :param _builtins.str type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
         :param _builtins.str update_strategy: What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`).
         :param Sequence[_builtins.str] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
+        :param _builtins.int wait_for_ready: Seconds to wait, after a create or an update, until `workers.min` workers run the newest release.
         :param 'Workers' workers: Workers at most (a number, with none always on), or `{min, max}`.
         """
         pulumi.set(__self__, "created_at", created_at)
@@ -356,6 +358,8 @@ class EndpointDetails(dict):
             pulumi.set(__self__, "update_strategy", update_strategy)
         if volume is not None:
             pulumi.set(__self__, "volume", volume)
+        if wait_for_ready is not None:
+            pulumi.set(__self__, "wait_for_ready", wait_for_ready)
         if workers is not None:
             pulumi.set(__self__, "workers", workers)
 
@@ -574,6 +578,14 @@ class EndpointDetails(dict):
         Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
         """
         return pulumi.get(self, "volume")
+
+    @_builtins.property
+    @pulumi.getter(name="waitForReady")
+    def wait_for_ready(self) -> Optional[_builtins.int]:
+        """
+        Seconds to wait, after a create or an update, until `workers.min` workers run the newest release.
+        """
+        return pulumi.get(self, "wait_for_ready")
 
     @_builtins.property
     @pulumi.getter

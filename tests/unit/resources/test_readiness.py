@@ -20,7 +20,7 @@ def test_what_is_not_ready_in_time_is_kept_with_a_diagnosis(world, endpoint):
     """The id reaches the state, and the next update waits on without a PATCH."""
     world.seed(catalog={"gpus": [{"id": "NVIDIA GeForce RTX 4090", "stock": {"*": "NONE"}}]})
     inputs = endpoint.checked({**PROGRAM, "waitForReady": 10})
-    with pytest.raises(CreatedButFailed, match="0/2 workers on version 1 after 10 s .*2 throttled") as failed:
+    with pytest.raises(CreatedButFailed, match=r"0/2 workers on version 1 after 10 s .*2 throttled") as failed:
         endpoint.up({**PROGRAM, "waitForReady": 10})
     endpoint.id, endpoint.inputs, endpoint.outputs = failed.value.id, inputs, dict(failed.value.outputs)
     world.seed(catalog={"gpus": [{"id": "NVIDIA GeForce RTX 4090", "stock": {"*": "HIGH"}}]})
@@ -59,7 +59,11 @@ def test_a_change_of_state_alone_waits_for_nothing(world, endpoint):
 
 def test_a_cancelled_wait_ends_with_the_id(world, endpoint):
     """The user wants out, and nothing is lost."""
-    world.provider.cancel()
+
+    async def pause(seconds):
+        world.api.stop()
+
+    world.api.pause = pause
     with pytest.raises(CreatedButFailed, match="cancelled"):
         endpoint.up(PROGRAM)
 

@@ -1,0 +1,121 @@
+"""How the plugin's processes end: with their engine, and never in the middle of a request that costs money."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from engine.harness import Stack
+from engine.programs import ENDPOINT, endpoint, sent
+
+if TYPE_CHECKING:
+    from runpod_emulator.running import Running
+
+PROGRAM: Final = b"pulumi-resource-runpod-serverless"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+
+
+def _plugins(stack: Stack) -> list[int]:
+    """Give the processes of plugins that this stack's commands have started; a zombie is none."""
+    home = os.fsencode(stack.environment["PULUMI_HOME"])
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if PROGRAM in (process / "cmdline").read_bytes() and b"PULUMI_HOME=" + home in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+def _wait(condition: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} seconds"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _under_way(stack: Stack, emulator: Running, *, requests: int = 1) -> Iterator[subprocess.Popen[str]]:
+    """Run `up` until its first endpoints are being created, and give the CLI's process."""
+    stack.pulumi("stack", "select", "--create", "dev")
+    command = ["pulumi", "--non-interactive", "--color=never", "up", "--yes", "--skip-preview"]
+    with subprocess.Popen(
+        command,
+        cwd=stack.directory,
+        env=stack.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            _wait(lambda: sent(emulator).count("POST /serverless") >= requests, 60)
+            yield process
+        finally:
+            process.kill()
+
+
+def _recorded(stack: Stack) -> list[str]:
+    return sorted(resource["id"] for resource in stack.state() if resource["type"] == ENDPOINT)
+
+
+def _existing(emulator: Running) -> list[str]:
+    return sorted(item["id"] for item in emulator.state()["endpoints"])
+
+
+def test_no_plugin_outlives_its_command(stack: Stack, emulator: Running) -> None:
+    """Whether a command succeeds or fails, its plugins are gone when it ends."""
+    stack.write({"api": endpoint()})
+    stack.up()
+    assert _plugins(stack) == []
+    stack.write({"api": endpoint(workers=9)})
+    stack.up(exit_code=1)
+    assert _plugins(stack) == []
+
+
+def test_a_killed_engine_takes_the_plugin_along(stack: Stack, emulator: Running) -> None:
+    """The plugin finishes the request that is under way, and then ends by itself."""
+    stack.write({"api": endpoint()})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=2)
+    with _under_way(stack, emulator) as process:
+        assert _plugins(stack) != []
+        process.kill()
+        process.wait()
+    _wait(lambda: _existing(emulator), 10)
+    _wait(lambda: not _plugins(stack), 20)
+
+
+def test_an_interrupt_waits_for_what_is_under_way(stack: Stack, emulator: Running) -> None:
+    """After ^C the endpoint that was being created is in the state, and nothing that had not begun is."""
+    stack.write({"api": endpoint(), "later": endpoint(env={"API": "${api.id}"})})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=2)
+    with _under_way(stack, emulator) as process:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "exited prematurely" not in said
+    assert _recorded(stack) == _existing(emulator) != []
+    _wait(lambda: not _plugins(stack), 10)
+    assert stack.up().summary == {"create": 1, "same": 2}
+
+
+def test_an_interrupt_under_load_loses_nothing(stack: Stack, emulator: Running) -> None:
+    """With many creations at once, each that reached the API is in the state, and the plugin is never reported as broken."""
+    emulator.set(worker_quota=1000)
+    stack.write({f"api{number}": endpoint() for number in range(40)})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=0.5, times=None)
+    with _under_way(stack, emulator, requests=5) as process:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert "exited prematurely" not in said
+    assert _recorded(stack) == _existing(emulator)
+    assert len(_existing(emulator)) >= 5
+    _wait(lambda: not _plugins(stack), 10)
