@@ -12,6 +12,11 @@ import pytest
 
 from engine.harness import Stack
 from engine.programs import endpoint, sent
+from plugin.support import P, run, serving
+from runpod_serverless_provider.api.client import Client
+from runpod_serverless_provider.core.provider import Provider
+from runpod_serverless_provider.core.verbs import Settings
+from runpod_serverless_provider.resources import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,3 +259,35 @@ def test_the_cli_lists_and_asks_without_a_program(stack: Stack, emulator: Runnin
     assert (answer["id"], answer["env"]) == ("api", "[secret]")
     assert "there is no endpoint named 'the-app'" in _do(stack, f"{PACKAGE}:index:getEndpoint", "--name", "the-app", exit_code=1)
     assert {entry["method"] for entry in emulator.requests()} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "seeded"),
+    [("Endpoint", "endpoints"), ("NetworkVolume", "networkVolumes"), ("PodTemplate", "templates"), ("Registry", "registries")],
+)
+def test_a_list_comes_in_the_pages_that_are_asked_for(emulator: Running, kind: str, seeded: str) -> None:
+    """Over the wire, from the real core: at most `limit` in all, at most `page_size` at once, and one request for all pages."""
+    emulator.seed(**{seeded: [{"id": f"id{number}", "name": f"name{number}"} for number in range(5)]})
+    emulator.clear_requests()
+
+    async def pages(stub: Any, **bounds: int) -> list[list[str]]:
+        found, token = [], ""
+        while True:
+            query = P.ListRequest(token=f"{PACKAGE}:index:{kind}", continuation_token=token, **bounds)
+            answers = [answer async for answer in stub.List(query)]
+            found.append([answer.result.id for answer in answers if answer.HasField("result")])
+            token = next((answer.continuation.continuation_token for answer in answers if answer.HasField("continuation")), "")
+            if not token:
+                return found
+
+    async def scenario() -> None:
+        client = Client(base_url=f"{emulator.url}/v2", api_key="key", user_agent="tests/1")
+        async with serving(Provider(RESOURCES, client, Settings())) as served:
+            assert await pages(served.stub) == [["id0", "id1", "id2", "id3", "id4"]]
+            assert await pages(served.stub, page_size=2) == [["id0", "id1"], ["id2", "id3"], ["id4"]]
+            assert await pages(served.stub, page_size=5) == [["id0", "id1", "id2", "id3", "id4"]]
+            assert await pages(served.stub, limit=3) == [["id0", "id1", "id2"]]
+        await client.aclose()
+
+    run(scenario())
+    assert [entry["method"] for entry in emulator.requests()] == ["GET"]
