@@ -15,6 +15,9 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from .core.version import plugin_version
+from .drift import DriftError, find_drift, formats, progress
+from .drift.report import ERROR
+from .drift.search import PARALLEL
 
 PACKAGE: Final = "runpod-serverless"
 OLDEST_CLI: Final = (3, 243, 0)
@@ -23,6 +26,11 @@ OLDEST_CLI: Final = (3, 243, 0)
 _START: Final = (
     "import sys; sys.path[:] = filter(None, sys.path); from runpod_serverless_provider.plugin.main import main; sys.exit(main())"
 )
+
+
+class _Unfit(Exception):
+    """There is no CLI that can be used; says what to do."""
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -50,7 +58,10 @@ def install_plugin(
 
     What is put there starts this environment's Python: keep the environment, and repeat this after an upgrade.
     """
-    cli = _find_cli(pulumi)
+    try:
+        cli = _find_cli(pulumi)
+    except _Unfit as problem:
+        _fail(str(problem))
     version = plugin_version()
     with tempfile.TemporaryDirectory() as folder:
         _write_launcher(Path(folder))
@@ -61,20 +72,57 @@ def install_plugin(
     typer.echo(f"{PACKAGE} {version} is installed for {cli}; it runs {sys.executable}")
 
 
+@app.command()
+def drift(
+    stack: Annotated[
+        list[str] | None, typer.Option(help="A stack; may be given several times. Without it, the selected one.")
+    ] = None,
+    all_stacks: Annotated[bool, typer.Option("--all", help="All stacks of the project.")] = False,
+    cwd: Annotated[Path, typer.Option(help="The project's directory.", exists=True, file_okay=False)] = Path(),
+    form: Annotated[formats.Format, typer.Option("--format", help="How to print the report.")] = formats.Format.TABLE,
+    program: Annotated[bool, typer.Option(help="Also run the program, as a preview, to tell what `up` would do.")] = True,
+    parallel: Annotated[int, typer.Option(help="How many stacks to compare at a time.", min=1)] = PARALLEL,
+    pulumi: Annotated[Path | None, typer.Option(help="The pulumi CLI to run; the one on PATH without it.")] = None,
+) -> None:
+    """Compare the state of stacks with Runpod, and change nothing.
+
+    Exits with 0 where nothing differs, 7 where something does, and 2 where a stack could not be compared.
+    """
+    try:
+        cli = _find_cli(pulumi)
+        with progress.shown(sys.stderr) as on_progress:
+            report = find_drift(
+                cwd,
+                stacks=stack or (),
+                all_stacks=all_stacks,
+                with_program=program,
+                parallel=parallel,
+                pulumi=cli,
+                on_progress=on_progress,
+            )
+    except (_Unfit, DriftError) as problem:
+        _fail(str(problem), exit_code=ERROR)
+    formats.write(report, form, sys.stdout)
+    raise typer.Exit(report.exit_code)
+
+
 def _find_cli(named: Path | None) -> str:
+    """Return the CLI's path. Raises _Unfit."""
     found = shutil.which(named or "pulumi")
     if found is None:
         missing = f"{str(named)!r} is no program" if named else "there is no pulumi on PATH"
-        _fail(f"{missing}: install the Pulumi CLI {_text(OLDEST_CLI)} or later, or name it with --pulumi")
+        raise _Unfit(f"{missing}: install the Pulumi CLI {_text(OLDEST_CLI)} or later, or name it with --pulumi")
     try:
         answer = _run([found, "version"])
     except (OSError, subprocess.TimeoutExpired) as problem:
-        _fail(f"{found} does not tell its version ({problem}): name another CLI with --pulumi")
+        raise _Unfit(f"{found} does not tell its version ({problem}): name another CLI with --pulumi") from None
     match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", answer.stdout)
     if match is None:
-        _fail(f"{found} does not tell its version, but {answer.stdout.strip()!r}: name another CLI with --pulumi")
+        raise _Unfit(f"{found} does not tell its version, but {answer.stdout.strip()!r}: name another CLI with --pulumi")
     if tuple(map(int, match.groups())) < OLDEST_CLI:
-        _fail(f"{found} is version {answer.stdout.strip()}, and {_text(OLDEST_CLI)} or later is needed: upgrade the Pulumi CLI")
+        raise _Unfit(
+            f"{found} is version {answer.stdout.strip()}, and {_text(OLDEST_CLI)} or later is needed: upgrade the Pulumi CLI"
+        )
     return found
 
 
@@ -98,9 +146,9 @@ def _text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, *, exit_code: int = 1) -> NoReturn:
     typer.echo(f"runpod-serverless: {message}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(exit_code)
 
 
 def main() -> None:

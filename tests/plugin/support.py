@@ -16,9 +16,9 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grp
 
 from runpod_serverless_provider.configuration import Configuration
 from runpod_serverless_provider.core import verbs
+from runpod_serverless_provider.engine import Engine
 from runpod_serverless_provider.plugin import wire
 from runpod_serverless_provider.plugin.server import GRPC_OPTIONS, Server
-from runpod_serverless_provider.plugin.voice import Engine
 
 TOKEN = "runpod-serverless:index:Endpoint"
 URN = f"urn:pulumi:dev::shop::{TOKEN}::llm"

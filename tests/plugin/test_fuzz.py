@@ -22,8 +22,8 @@ from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import Failure
 from runpod_serverless_provider.core.values import leaves
 from runpod_serverless_provider.plugin import wire
-from runpod_serverless_provider.plugin.redaction import is_covered
 from runpod_serverless_provider.plugin.wire import Malformed, decode, encode
+from runpod_serverless_provider.redaction import is_covered
 
 SEED = int(os.environ.get("RUNPOD_FUZZ_SEED", "20261124"))
 SECONDS = float(os.environ.get("RUNPOD_FUZZ_SECONDS", "6"))

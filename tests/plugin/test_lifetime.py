@@ -13,8 +13,8 @@ import grpc.aio
 import pytest
 
 from plugin.support import run
-from runpod_serverless_provider.plugin.lifetime import Lifetime
-from runpod_serverless_provider.plugin.voice import Engine
+from runpod_serverless_provider.engine import Engine
+from runpod_serverless_provider.lifetime import Lifetime
 
 
 class Health:

@@ -125,7 +125,8 @@ def test_help_and_version_are_for_humans(flag):
 def test_what_only_some_processes_need_is_not_imported_at_the_start():
     """Models, the HTTP client and the parser of headers come with Configure, or with the first request."""
     program = (
-        "import sys; from runpod_serverless_provider.plugin import lifetime, main, server, wiring; "
+        "import sys; from runpod_serverless_provider import lifetime; "
+        "from runpod_serverless_provider.plugin import main, server, wiring; "
         "print(*sorted({'httpx', 'pydantic', 'typer', 'runpod_serverless_provider.resources'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -274,7 +275,7 @@ def test_main_serves_until_a_signal_and_returns_zero(monkeypatch):
 @posix_only
 def test_an_orphan_that_gets_a_signal_has_only_its_time(monkeypatch):
     """It was draining without haste; what does not end then is left."""
-    from runpod_serverless_provider.plugin.lifetime import Lifetime
+    from runpod_serverless_provider.lifetime import Lifetime
     from runpod_serverless_provider.plugin.server import Server
 
     async def endless(self, grace_seconds):

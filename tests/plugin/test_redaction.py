@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runpod_serverless_provider.plugin.redaction import RedactingFormatter, Redactor, is_covered, secret_leaves, secret_texts
+from runpod_serverless_provider.redaction import RedactingFormatter, Redactor, is_covered, secret_leaves, secret_texts
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from .failures import ApiProblem, CheckFailed, Failure, NotFound
 from .listings import Listings
-from .model import Outputs
+from .model import Outputs, WriteOnly
 from .ports import Voice
 from .resource import PACKAGE, Resource
 from .session import Session
@@ -98,7 +98,13 @@ class Get(Function):
     @property
     def description(self) -> str:
         """Return what the schema says of it."""
-        return f"Look up one {self._resource.noun} by its id or its name. It is neither changed nor brought under management."
+        resource = self._resource
+        said = f"Look up one {resource.noun} by its id or its name. It is neither changed nor brought under management."
+        unsaid = {item.name for item in resource.facts if item.marker(WriteOnly)}
+        hidden = " or ".join(f"`{name}`" for name in resource.may_be_secret if name not in unsaid)
+        if hidden:
+            said += f" Pulumi takes all of the answer for secret where it has {hidden}; `{resource.name}.get` marks only these."
+        return said
 
     async def call(self, session: Session, arguments: ByIdOrName, voice: Voice) -> Answer:
         """Read by id; a name is searched in the list."""

@@ -47,11 +47,12 @@ class Listings:
         """
 
         async def ask() -> list[Mapping[str, Any]]:
-            found = await self._session.api.request("GET", path, query=query, voice=voice)
+            answer = await self._session.api.request("GET", path, query=query, voice=voice)
+            found = answer if isinstance(answer, Mapping) else {}
             paging = [field for field in found if field != key and _PAGING.search(field)]
-            if paging:
-                said = f"the list at {path} comes in pages ({', '.join(map(repr, paging))}), which this version cannot read"
-                raise ProviderFailure(f"{said}; look for a newer version")
+            if paging or not isinstance(found.get(key), list):
+                form = f"comes in pages ({', '.join(map(repr, paging))})" if paging else f"has no {key!r}"
+                raise ProviderFailure(f"the list at {path} {form}, which this version cannot read; look for a newer version")
             items: list[Mapping[str, Any]] = found[key]
             self._seen.setdefault(path, set()).update(str(item.get("id")) for item in items)
             return items

@@ -69,11 +69,11 @@ def _configure_logging(verbosity: int, formatter: logging.Formatter) -> None:
 async def _serve(engine_address: str | None, version: str, port_stream: int, verbosity: int) -> int:
     import grpc.aio
 
-    from .lifetime import Lifetime
+    from ..engine import Engine
+    from ..lifetime import Lifetime
+    from ..redaction import RedactingFormatter
     from .proto import provider_pb2_grpc
-    from .redaction import RedactingFormatter
     from .server import GRPC_OPTIONS, Server
-    from .voice import Engine
     from .wiring import Wiring
 
     engine, wiring = Engine(engine_address), Wiring(version)

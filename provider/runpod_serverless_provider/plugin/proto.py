@@ -7,7 +7,7 @@ The plain import costs about 0.17 s. Loading the stubs past `pulumi/__init__` wo
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 __all__ = [
     "NULL_VALUE",
@@ -16,8 +16,6 @@ __all__ = [
     "ListValue",
     "Struct",
     "Value",
-    "engine_pb2",
-    "engine_pb2_grpc",
     "plugin_pb2",
     "provider_pb2",
     "provider_pb2_grpc",

@@ -20,10 +20,10 @@ from ..core import verbs
 from ..core.failures import CheckFailed, CreatedButFailed, Failure, NotConfigured
 from ..core.values import Path, contains_unknown, is_at_or_below, parse_pattern, render_path
 from ..core.version import DISTRIBUTION
+from ..engine import Engine, EngineVoice
+from ..redaction import Redactor, secret_leaves, secret_texts
 from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
-from .redaction import Redactor, secret_leaves, secret_texts
 from .status import NotOffered, Status, Stopping, Unsupported, init_failed_details, pack_status, shorten, translate
-from .voice import Engine, EngineVoice
 from .wire import decode, encode, is_secret_within, trace, whole_properties
 
 _LOG: Final = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from ..core.failures import ApiProblem, ApiUnreachable, Failure
+from ..core.failures import ApiProblem, Failure, ProviderFailure
 from ..core.listings import Listings
 from ..core.ports import Voice
 from ..core.session import Session
@@ -145,7 +145,7 @@ class Catalog:
             if kind not in self._kinds:
                 try:
                     self._kinds[kind] = await load(voice)
-                except (ApiProblem, ApiUnreachable) as problem:
+                except ProviderFailure as problem:
                     if isinstance(problem, ApiProblem) and problem.status in (401, 403):
                         raise problem.explained("reading Runpod's catalog") from None
                     await voice.warn(f"Runpod's catalog could not be read, so names are not checked: {problem}")

@@ -425,7 +425,7 @@ class Endpoint(Resource):
         if isinstance(planned.get(("volume",)), list) and task.touches("volume", "datacenter"):
             failures += await _volume_failures(planned[("volume",)], centers, task)
         if failures:
-            raise CheckFailed(failures)
+            raise CheckFailed(list(dict.fromkeys(failures)))
         return resolved
 
     async def unready(self, id: str, task: Task, timeout_seconds: float) -> tuple[str, ...]:
@@ -672,12 +672,10 @@ def _cpu_failures(sizes: list[str], centers: Any, cpus: Cpus) -> Iterator[Failur
         least, most = cpus.bounds.get(flavor, (2, int(count)))
         if not least <= int(count) <= most:
             yield Failure(("cpu",), f"{flavor} comes with {least} to {most} vCPUs, not {count}")
-        offered = cpus.data_centers[flavor]
-        if isinstance(centers, list) and ANY not in centers and not set(centers) & set(offered):
-            where = (
-                f"Runpod offers {flavor} in {', '.join(offered)}" if offered else f"Runpod has no {flavor} in stock anywhere now"
-            )
-            yield Failure(("datacenter",), f"{where}, not in {', '.join(centers)}; change datacenter, or the CPU size")
+        offered = cpus.data_centers[flavor]  # none where it is out of stock: then the API decides
+        if offered and isinstance(centers, list) and ANY not in centers and not set(centers) & set(offered):
+            where = f"Runpod offers {flavor} in {', '.join(offered)}, not in {', '.join(centers)}"
+            yield Failure(("datacenter",), f"{where}; change datacenter, or the CPU size")
 
 
 async def _center_failures(centers: list[str], seen: frozenset[str], catalog: Catalog, voice: Voice) -> list[Failure]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core.failures import ApiProblem, ApiUnreachable, Failure
+from ..core.failures import Failure, ProviderFailure
 from ..core.listings import Listings
 from ..core.ports import Voice
 from ..core.session import Session
@@ -49,7 +49,7 @@ class KnownVolumes:
             if missing and not self._is_listed:
                 try:
                     await self.listing(voice)
-                except (ApiProblem, ApiUnreachable) as problem:
+                except ProviderFailure as problem:
                     await voice.warn(f"the network volumes could not be listed, so their data centers are not checked: {problem}")
                     return []
                 self._is_listed = True

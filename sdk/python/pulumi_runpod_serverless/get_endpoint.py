@@ -411,7 +411,7 @@ def get_endpoint(id: Optional[_builtins.str] = None,
                  name: Optional[_builtins.str] = None,
                  opts: Optional[pulumi.InvokeOptions] = None) -> AwaitableGetEndpointResult:
     """
-    Look up one endpoint by its id or its name. It is neither changed nor brought under management.
+    Look up one endpoint by its id or its name. It is neither changed nor brought under management. Pulumi takes all of the answer for secret where it has `env` or `inheritedEnv`; `Endpoint.get` marks only these.
 
     :param _builtins.str id: Its id. Give this or `name`.
     :param _builtins.str name: Its name, which must be the name of exactly one.
@@ -458,7 +458,7 @@ def get_endpoint_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = No
                         name: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                         opts: Optional[Union[pulumi.InvokeOptions, pulumi.InvokeOutputOptions]] = None) -> pulumi.Output[GetEndpointResult]:
     """
-    Look up one endpoint by its id or its name. It is neither changed nor brought under management.
+    Look up one endpoint by its id or its name. It is neither changed nor brought under management. Pulumi takes all of the answer for secret where it has `env` or `inheritedEnv`; `Endpoint.get` marks only these.
 
     :param _builtins.str id: Its id. Give this or `name`.
     :param _builtins.str name: Its name, which must be the name of exactly one.

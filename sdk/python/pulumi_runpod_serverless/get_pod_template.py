@@ -183,7 +183,7 @@ def get_pod_template(id: Optional[_builtins.str] = None,
                      name: Optional[_builtins.str] = None,
                      opts: Optional[pulumi.InvokeOptions] = None) -> AwaitableGetPodTemplateResult:
     """
-    Look up one template by its id or its name. It is neither changed nor brought under management.
+    Look up one template by its id or its name. It is neither changed nor brought under management. Pulumi takes all of the answer for secret where it has `env` or `settings`; `PodTemplate.get` marks only these.
 
     :param _builtins.str id: Its id. Give this or `name`.
     :param _builtins.str name: Its name, which must be the name of exactly one.
@@ -211,7 +211,7 @@ def get_pod_template_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] 
                             name: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                             opts: Optional[Union[pulumi.InvokeOptions, pulumi.InvokeOutputOptions]] = None) -> pulumi.Output[GetPodTemplateResult]:
     """
-    Look up one template by its id or its name. It is neither changed nor brought under management.
+    Look up one template by its id or its name. It is neither changed nor brought under management. Pulumi takes all of the answer for secret where it has `env` or `settings`; `PodTemplate.get` marks only these.
 
     :param _builtins.str id: Its id. Give this or `name`.
     :param _builtins.str name: Its name, which must be the name of exactly one.

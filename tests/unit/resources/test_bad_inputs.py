@@ -181,6 +181,7 @@ UNKNOWN_NAMES: Final = [
     ({"cpu": "qqq-2-4"}, "cpu", ("no CPU flavor 'qqq'; flavors are cpu3g, cpu3c, cpu5c, cpu5g",)),
     ({"cpu": "cpu3c-64-128"}, "cpu", ("cpu3c comes with 2 to 32 vCPUs, not 64",)),
     ({"cpu": "cpu3c-2-4", "datacenter": "US-KS-2"}, "datacenter", ("cpu3c in EU-RO-1, not in US-KS-2",)),
+    ({"cpu": ["cpu3c-2-4", "cpu3c-4-8"], "datacenter": "US-KS-2"}, "datacenter", ("cpu3c in EU-RO-1, not in US-KS-2",)),
     ({"datacenter": "EU-RO-9"}, "datacenter", ("'EU-RO-9'", "'EU-RO-1'")),
     ({"datacenter": ["EU-RO-1", "us_ks_9"]}, "datacenter", ("'US-KS-9'", "'US-KS-2'")),
     ({"volume": "vol0none"}, "volume", ("no network volume 'vol0none'",)),

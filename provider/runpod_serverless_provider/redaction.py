@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from ..core.values import Path, leaves
+from .core.values import Path, leaves
 
 PLACEHOLDER: Final = "[secret]"
 _SHORTEST_RAW: Final = 4

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
-from .voice import Engine
+from .engine import Engine
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import pytest
 
 from plugin.support import KEY, URN, FakeCore, FakeEngine, P, listening, run, secret, serving, struct
 from runpod_serverless_provider.core import verbs
-from runpod_serverless_provider.plugin.redaction import Redactor
-from runpod_serverless_provider.plugin.voice import Engine, EngineVoice
+from runpod_serverless_provider.engine import Engine, EngineVoice
+from runpod_serverless_provider.redaction import Redactor
 
 DEBUG, INFO, WARNING = 0, 1, 2
 

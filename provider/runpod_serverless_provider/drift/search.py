@@ -1,0 +1,123 @@
+"""Searches stacks for drift, several at a time: state against Runpod, then, where there is something to ask, the program against both."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from .causes import Account, ListWorkers, causes_of
+from .comparing import drifted, needs_export, plans, undeployed, with_plan
+from .engine import Cli, DriftError, Run, StackName, Step
+from .report import Report, ResourceDrift, StackReport
+from .wiring import Runpod
+
+PARALLEL: Final = 4
+"""Stacks at a time. Each takes a process of the CLI and one of the plugin, and all share the account's 60 requests a minute."""
+
+Progress = Callable[[StackReport, int, int], None]
+"""Called for each stack that is done, with how many are done, of how many."""
+
+
+def find_drift(
+    cwd: str | os.PathLike[str] = ".",
+    *,
+    stacks: Sequence[str] = (),
+    all_stacks: bool = False,
+    with_program: bool = True,
+    parallel: int = PARALLEL,
+    pulumi: str = "pulumi",
+    environment: Mapping[str, str] | None = None,
+    list_workers: ListWorkers | None = None,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Compare the states of stacks of the project in `cwd` with Runpod, and write nothing.
+
+    Without `stacks` and `all_stacks` it is the selected stack. `with_program` also runs each program, as a preview, which tells what `up`
+    would do. `pulumi` is the CLI, `environment` what it is started with (default: this process's), `list_workers` another way to list
+    workers. Raises DriftError where the search cannot begin; what goes wrong with one stack is in its report. Not for use within a
+    running event loop: call it in a thread there.
+    """
+    cli = Cli(pulumi, Path(cwd), environment)
+    return asyncio.run(_search(cli, stacks, all_stacks, with_program, parallel, environment, list_workers, on_progress))
+
+
+async def _search(
+    cli: Cli,
+    stacks: Sequence[str],
+    all_stacks: bool,
+    with_program: bool,
+    parallel: int,
+    environment: Mapping[str, str] | None,
+    list_workers: ListWorkers | None,
+    on_progress: Progress | None,
+) -> Report:
+    names = _chosen(await cli.stacks(), stacks, all_stacks)
+    places, done = asyncio.Semaphore(parallel), 0
+
+    async def one(name: StackName) -> StackReport:
+        nonlocal done
+        async with places:
+            found = await _search_one(cli, name, with_program, list_workers or runpod.workers)
+        done += 1
+        if on_progress is not None:
+            on_progress(found, done, len(names))
+        return found
+
+    async with Runpod(environment) as runpod:
+        return Report(tuple(await asyncio.gather(*(one(name) for name in names))))
+
+
+def _chosen(known: Sequence[StackName], wanted: Sequence[str], all_stacks: bool) -> list[StackName]:
+    if all_stacks and wanted:
+        raise DriftError("give names of stacks or ask for all, not both")
+    if all_stacks:
+        return list(known)
+    if wanted:
+        return [
+            next((name for name in known if word in (name.full, name.stack)), StackName(word)) for word in dict.fromkeys(wanted)
+        ]
+    selected = [name for name in known if name.is_selected]
+    if not selected:
+        there = f" (there are {', '.join(name.stack for name in known)})" if known else ""
+        raise DriftError(f"no stack is selected: name one with --stack{there}, or take --all")
+    return selected
+
+
+async def _search_one(cli: Cli, name: StackName, with_program: bool, list_workers: ListWorkers) -> StackReport:
+    refreshed = await cli.refresh(name.full)
+    external = await cli.external(name.full) if needs_export(refreshed) else frozenset[str]()
+    found = sorted(drifted(refreshed, external), key=lambda pair: pair[0].urn)
+    report = StackReport(name.stack, name.project, tuple(drift for drift, _ in found), error=refreshed.error)
+    if not with_program:
+        report = replace(report, up_unknown="the program was not asked")
+    elif not refreshed.error:
+        # Where nothing drifted, the state says what exists, and the plan costs no request.
+        report = _with_plans(report, found, await cli.preview(name.full, with_refresh=bool(found)))
+
+    async def decrypt(key: str) -> str | None:
+        return await cli.configured(name.full, key)
+
+    account = Account(refreshed.configuration, decrypt)
+    resources = [replace(item, causes=await causes_of(item, account, list_workers)) for item in report.resources]
+    return replace(report, resources=tuple(resources))
+
+
+def _with_plans(report: StackReport, found: Sequence[tuple[ResourceDrift, Step]], previewed: Run) -> StackReport:
+    planned = plans(previewed)
+    drifts = {drift.urn: (drift, step) for drift, step in found}
+    is_whole = not previewed.exit_code
+    resources = [with_plan(drift, planned.get(urn)) if is_whole or urn in planned else drift for urn, (drift, _) in drifts.items()]
+    ahead = [
+        undeployed(plan, urn, *drifts.get(urn, (None, None))) for urn, plan in sorted(planned.items(), key=lambda pair: pair[0])
+    ]
+    told = all(urn in planned for urn in drifts) and all(urn in planned for urn, _ in previewed.complaints) and previewed.complaints
+    return replace(
+        report,
+        resources=tuple(resources),
+        undeployed=tuple(item for item in ahead if item is not None),
+        up_unknown="" if is_whole or told else previewed.error,
+    )

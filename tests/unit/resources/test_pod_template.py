@@ -1,0 +1,181 @@
+"""Pod templates: container settings under a name, and what endpoints take of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from runpod_serverless_provider.core.failures import ApiProblem
+from runpod_serverless_provider.core.values import UNKNOWN
+from unit.support import Life, World
+
+
+@pytest.fixture
+def template(world: World) -> Life:
+    """Give a template that is not created yet."""
+    return Life(world, "PodTemplate", "t")
+
+
+def test_all_defaults(world: World, template: Life) -> None:
+    """Flash's own has a disk and an image only; it is always for endpoints."""
+    template.up({})
+    assert world.body("POST") == {
+        "name": "t-19b2585",
+        "category": "NVIDIA",
+        "image": "runpod/flash:py3.12-latest",
+        "disk": 64,
+        "public": False,
+        "serverless": True,
+    }
+    assert template.outputs["settings"] == {}
+    assert template.up({}) == {} and template.refresh() == {} and template.plan({}) == {}
+
+
+SETTINGS: Final[dict[str, Any]] = {
+    "image": "me/x:1",
+    "containerDiskInGb": 20,
+    "env": {"A": "1"},
+    "args": "serve",
+    "ports": ["8000/http"],
+    "registryAuthId": "reg0",
+}
+
+
+def test_settings_are_what_the_program_set(world: World, template: Life, endpoint: Life) -> None:
+    """And an endpoint takes them as its `template`."""
+    world.seed(registries=[{"id": "reg0"}])
+    listed = {**SETTINGS, "env": [{"key": "A", "value": "1"}], "name": "n"}
+    template.up(listed)
+    assert template.outputs["settings"] == SETTINGS
+    assert template.preview({**listed, "args": "x"})["settings"] == {**SETTINGS, "args": "x"}
+    endpoint.up({"template": template.outputs["settings"], "gpu": "ADA_24"})
+    body = world.bodies("POST")[-1]
+    assert (body["image"], body["disk"], body["env"], body["args"], body["ports"], body["registry"]) == (
+        "me/x:1",
+        20,
+        {"A": "1"},
+        "serve",
+        ["8000/http"],
+        "reg0",
+    )
+    assert endpoint.plan({"template": {**SETTINGS, "image": "me/x:2"}, "gpu": "ADA_24"}) == {"template.image": "update_replace"}
+    assert endpoint.plan({"template": {**SETTINGS, "env": {"A": "2"}}, "gpu": "ADA_24"}) == {"template.env.A": "update"}
+
+
+def test_everything_is_cleared_in_place(world: World, template: Life) -> None:
+    """A change never replaces: the API would refuse to delete what is in use."""
+    world.seed(registries=[{"id": "reg0"}])
+    template.up({**SETTINGS, "allowedCudaVersions": ["12.8", "12.6"], "name": "n"})
+    assert template.refresh() == {}
+    world.forget()
+    plan = template.up({"name": "n", "category": "CPU"})
+    assert not any(kind.endswith("replace") for kind in plan.values())
+    assert world.body("PATCH") == {
+        "category": "CPU",
+        "image": "runpod/flash-cpu:py3.12-latest",
+        "disk": 64,
+        "env": {},
+        "args": "",
+        "ports": [],
+        "registry": None,
+        "allowedCudaVersions": [],
+    }
+    assert template.refresh() == {} and template.up({"name": "n", "category": "CPU"}) == {}
+
+
+def test_an_image_that_no_default_brings_is_asked_for(template: Life) -> None:
+    """There is no managed worker for AMD."""
+    assert template.failures({"category": "AMD"}) == ["image: is required for category AMD, for which there is no managed image"]
+    assert template.failures({"category": "AMD", "image": "me/x"}) == []
+    assert template.failures({"category": UNKNOWN}) == []
+
+
+def test_drift_of_env(world: World, template: Life) -> None:
+    """A key too many counts where the program sets any."""
+    template.up({"env": {"A": "1"}, "name": "n"})
+    world.drift("templates", template.id, env={"A": "1", "Z": "x"})
+    assert template.refresh() == {"env.Z": "delete"}
+    assert ("env", "Z") in template.secrets
+    template.up({"env": {"A": "1"}, "name": "n"})
+    assert world.live("templates", template.id)["env"] == {"A": "1"}
+    template.up({"name": "n"})
+    world.drift("templates", template.id, env={"Z": "x"})
+    assert template.refresh() == {}
+
+
+def test_secrets_are_secret_in_settings_too(template: Life) -> None:
+    """There is no way around."""
+    template.up({"env": {"A": "1"}, "image": "me/x"}, secrets=frozenset({("env", "A"), ("image",)}))
+    assert template.secrets >= {("env", "A"), ("settings", "env", "A"), ("image",), ("settings", "image")}
+
+
+def test_an_import_states_the_live_values_without_the_defaults(world: World, template: Life) -> None:
+    """Every variable is secret."""
+    world.seed(
+        templates=[{"id": "tmpl0", "name": "n", "image": "me/x", "env": {"A": "1"}, "disk": 64, "ports": ["2/tcp", "1/tcp"]}]
+    )
+    stated = {"name": "n", "image": "me/x", "env": {"A": "1"}, "ports": ["1/tcp", "2/tcp"]}
+    assert template.take_over("tmpl0") == stated
+    assert ("env", "A") in template.secrets
+    assert template.plan(stated) == {} and template.refresh() == {} and template.up(stated) == {}
+
+
+REFUSALS: Final = [
+    ("template names must be unique: 'n' is already in use", "Template names are unique in an account: choose another than 'n'"),
+    ("template is in use by a pod and cannot be deleted", "Delete the pods that were made from it"),
+    ("the moon is full", None),
+]
+
+
+@pytest.mark.parametrize(("detail", "advice"), REFUSALS)
+def test_a_refusal_says_what_to_do(world: World, template: Life, detail: str, advice: str | None) -> None:
+    """For its name, and for its use."""
+    world.fault(action="status", status=400, method="POST", detail=detail)
+    with pytest.raises(ApiProblem) as caught:
+        template.up({"name": "n"})
+    assert str(caught.value).startswith("creating the template 'n' failed: Runpod answered 400 to POST /templates: ")
+    assert advice in str(caught.value) if advice else str(caught.value).endswith("the moon is full")
+
+
+def test_a_template_in_use_is_not_deleted(world: World, template: Life) -> None:
+    """The API refuses, and we say by what."""
+    template.up({"name": "n"})
+    world.drift("templates", template.id, _inUseBy="pod x")
+    with pytest.raises(ApiProblem, match=r"deleting the template .* in use by pod x .* Delete the pods"):
+        template.delete()
+
+
+def test_the_own_template_of_an_endpoint_goes_with_it(world: World, endpoint: Life, template: Life) -> None:
+    """Where a stack manages both, the endpoint's delete says so, and the template's own finds it gone."""
+    endpoint.up({"name": "llm", "image": "me/x"})
+    bound = world.live("endpoints", endpoint.id)["_template"]["id"]
+    template.take_over(bound)
+    with pytest.raises(ApiProblem, match="own template of the endpoint 'llm' and goes with that: delete the endpoint"):
+        template.delete()
+    endpoint.delete()
+    (said,) = [text for text in world.notes.warnings if "takes its own template" in text]
+    assert "'llm'" in said
+    template.delete()
+    assert template.read() is None
+
+
+def test_credentials_come_and_go(world: World) -> None:
+    """They cannot be read back nor changed, and a password is secret whatever the program says."""
+    registry = Life(world, "Registry", "r")
+    program = {"username": "u", "password": "p", "name": "n"}
+    registry.up(program)
+    assert world.body("POST") == program
+    assert ("password",) in registry.secrets
+    assert registry.refresh() == {} and registry.up(program) == {}
+    assert registry.plan({**program, "password": "q"}) == {"password": "update_replace"}
+    said = ["username: is required to create a registry", "password: is required to create a registry"]
+    assert Life(world, "Registry", "s").failures({"name": "n"}) == said
+    imported = Life(world, "Registry", "i")
+    assert imported.take_over(registry.id) == {"name": "n"}
+    assert imported.plan({"name": "n"}) == {}
+    world.forget()
+    assert imported.up(program) == {"username": "add", "password": "add"}
+    assert world.sent == []
+    registry.delete()
+    assert imported.read() is None
