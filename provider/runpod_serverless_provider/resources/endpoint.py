@@ -473,9 +473,8 @@ class Endpoint(Resource):
     def body(self, planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Build the body; `scaling` and `gpu` have shapes that follow from other fields."""
         body = super().body(planned, outputs)
-        scaling = body.get("scaling", {})
-        if "value" in scaling:
-            scaling["queueDelay" if scaling.get("type") == "QUEUE_DELAY" else "requestCount"] = scaling.pop("value")
+        scaling = body["scaling"]
+        scaling["queueDelay" if scaling["type"] == "QUEUE_DELAY" else "requestCount"] = scaling.pop("value")
         if "gpu" in body and not body["gpu"].get("excludedTypes"):
             body["gpu"].pop("excludedTypes", None)
         if not body.get("gpu", {}).get("pools"):

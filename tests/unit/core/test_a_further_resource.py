@@ -298,6 +298,18 @@ def test_an_answer_of_another_shape_keeps_the_id(toy: Life, shop: Shop, monkeypa
     assert (caught.value.id, caught.value.outputs["kind"]) == ("toy0", "CAR")
 
 
+def test_a_refusal_that_it_knows_nothing_of_is_given_as_it_is(toy: Life, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what was attempted."""
+
+    async def refuse(method: str, path: str, **options: Any) -> Any:
+        raise ApiProblem(method, path, 400, detail="no toys today")
+
+    monkeypatch.setattr(shop, "request", refuse)
+    with pytest.raises(ApiProblem) as caught:
+        toy.up(PROGRAM)
+    assert str(caught.value) == "creating the toy 'x-19b2585' failed: Runpod answered 400 to POST /toys: no toys today"
+
+
 def test_a_type_that_nobody_has_is_a_key_error(toy: Life) -> None:
     """The doors word it."""
     with pytest.raises(KeyError):

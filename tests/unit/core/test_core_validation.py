@@ -27,6 +27,7 @@ class Model(Inputs):
     inner: Annotated[Inner | None, Updates()] = None
     wait: Annotated[timedelta | None, Updates()] = None
     flag: Annotated[bool | None, Updates()] = None
+    tags: Annotated[dict[str, str] | None, Updates()] = None
 
 
 NEAR: Final = [
@@ -60,6 +61,7 @@ WORDS: Final = [
     ({"name": "n", "inner": {}}, "inner.size: is required"),
     ({"name": "n", "inner": 3}, "inner: must be an object, not 3"),
     ({"name": "n", "flag": 1}, "flag: must be true or false, not 1"),
+    ({"name": "n", "tags": {1: 2}}, "tags[1]: must be a string, not 1"),
     ({"name": "n", "wait": "soon"}, "wait: Input should be a valid timedelta (got 'soon')"),
 ]
 

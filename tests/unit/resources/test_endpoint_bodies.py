@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from runpod_serverless_provider.core.values import UNKNOWN
 from runpod_serverless_provider.resources.catalog import CPU_SIZES, FLAVORS, POOLS
 from unit.contract import DOCUMENT
 from unit.support import Life, World
@@ -242,6 +243,17 @@ def test_the_env_of_a_template_is_recorded_and_restated(world: World, endpoint: 
         assert world.body("PATCH") == {"env": whole}
         assert world.live("endpoints", endpoint.id)["env"] == whole
         assert endpoint.refresh() == {}
+
+
+def test_a_preview_does_not_know_what_a_template_brings(world: World, endpoint: Life) -> None:
+    """Image and env are the API's to say; once they are known, an update leaves them."""
+    world.seed(**TEMPLATE)
+    program = {"templateId": "9x4m2p7v", "gpu": "ADA_24"}
+    predicted = endpoint.preview(program)
+    assert predicted["image"] is predicted["inheritedEnv"] is UNKNOWN
+    endpoint.up(program)
+    predicted = endpoint.preview({**program, "workers": 2})
+    assert (predicted["image"], predicted["inheritedEnv"]) == ("me/preset:1", {"MODEL": "m", "MODE": "fast"})
 
 
 def test_what_a_template_holds_without_the_program_is_no_drift(world: World, endpoint: Life) -> None:

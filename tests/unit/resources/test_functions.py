@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -219,6 +220,20 @@ def test_a_list_in_pages_is_not_taken_for_the_whole(world: World) -> None:
     world.fault(action="add-fields", fields={"nextCursor": "x"}, path="/v2/network-volumes")
     with pytest.raises(ProviderFailure, match=r"the list at /network-volumes comes in pages \('nextCursor'\)"):
         invoked(world, "getNetworkVolumes")
+
+
+def test_a_list_that_a_write_overtakes_is_asked_for_again(world: World, volume: Life) -> None:
+    """It may not have what was written."""
+    world.fault(action="delay", seconds=0.01, path="/v2/network-volumes", method="GET")
+    request = verbs.Invoke(f"{PACKAGE}getNetworkVolumes", {}, voice=world.notes)
+    create = verbs.Create(volume.token, volume.urn, volume.checked({}), voice=world.notes)
+
+    async def both() -> Any:
+        return await asyncio.gather(world.provider.invoke(request), world.provider.create(create))
+
+    world.run(both())
+    assert len(asked(world, "getNetworkVolumes")["networkVolumes"]) == 1
+    assert world.sent.count("GET /network-volumes") == 2
 
 
 def test_a_write_drops_the_lists_of_its_kind(world: World, volume: Life) -> None:

@@ -369,6 +369,17 @@ def test_an_endpoint_asks_for_volumes_once_a_process(world: World, endpoint: Lif
     assert world.sent == ["POST /serverless"]
 
 
+def test_a_volume_whose_place_is_not_known_is_not_remembered(world: World, endpoint: Life, volume: Life) -> None:
+    """A state of who knows whom may lack it; it is looked up when it matters."""
+    volume.up({"datacenter": "US-KS-2"})
+    world.restart()
+    del volume.outputs["datacenter"]
+    volume.plan({"datacenter": "US-KS-2"})
+    assert endpoint.failures({"volume": volume.id}) == []
+    with pytest.raises(CheckFailed, match="is in US-KS-2"):
+        endpoint.preview({"volume": volume.id, "image": "me/x"})
+
+
 def test_volumes_that_cannot_be_listed_are_not_checked(world: World, endpoint: Life) -> None:
     """A warning says so, and the API decides."""
     (id,) = _seeded(world, {})

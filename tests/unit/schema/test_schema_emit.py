@@ -9,16 +9,29 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pytest
 
 from runpod_serverless_provider import schema as schema_module
-from runpod_serverless_provider.core.model import AutoNamed, Default, Facts, Recreates, Secret, StateOnly, Updates, output_facts
+from runpod_serverless_provider.core.function import Answer, Function, NoArguments
+from runpod_serverless_provider.core.model import (
+    AutoNamed,
+    Default,
+    Facts,
+    Outputs,
+    Recreates,
+    Secret,
+    StateOnly,
+    Updates,
+    output_facts,
+)
 from runpod_serverless_provider.core.resource import Resource
 from runpod_serverless_provider.core.settings import CONFIGURATION
 from runpod_serverless_provider.core.values import render_path
 from runpod_serverless_provider.resources import FUNCTIONS, RESOURCES
+from runpod_serverless_provider.resources.endpoint import PodTemplateSettings
+from runpod_serverless_provider.schema import __main__ as command
 from runpod_serverless_provider.schema.emit import emit, member_name
 from runpod_serverless_provider.schema.types import literal_values, type_of
 
@@ -171,6 +184,27 @@ def test_every_function_is_described() -> None:
         assert all(each["description"] for each in spec["outputs"]["properties"].values())
 
 
+def test_an_answer_may_hold_what_a_program_may_write() -> None:
+    """Each model on the way is a type of the schema, once."""
+
+    class Found(Outputs):
+        """What was found."""
+
+        settings: Annotated[PodTemplateSettings, Updates()]
+        """Settings."""
+
+    class Ask(Function):
+        """Ask."""
+
+        arguments = NoArguments
+        answers = Found
+
+        async def call(self, session: Any, arguments: Any, voice: Any) -> Answer:
+            return Answer({})
+
+    assert set(emit((), (Ask(),))["types"]) - set(emit((), ())["types"]) == {"runpod-serverless:index:PodTemplateSettings"}
+
+
 def test_a_type_that_no_schema_can_say_is_refused() -> None:
     """When the schema is written, not when somebody uses it."""
     with pytest.raises(TypeError, match="no schema type for"):
@@ -203,4 +237,5 @@ def test_it_is_written_from_the_command_line(
     assert (tmp_path / "schema.json").read_text(encoding="utf-8") == (ROOT / "schema.json").read_text(encoding="utf-8")
     assert capsys.readouterr().out == ""
     _run(monkeypatch, "--table", "endpoint")
+    assert callable(command.main)  # imported, it writes nothing
     assert capsys.readouterr().out.startswith("| property | type | default | a change | what it is |\n| --- |")
