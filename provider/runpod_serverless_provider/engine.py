@@ -11,8 +11,6 @@ import grpc
 import grpc.aio
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from .redaction import Redactor
-
 _LOG: Final = logging.getLogger(__name__)
 _LOG_TIMEOUT_SECONDS: Final = 2.0
 _STATUS_INTERVAL_SECONDS: Final = 1.0
@@ -92,7 +90,7 @@ class Engine:
 class EngineVoice:
     """Speaks about one resource through the engine's log, without its secrets."""
 
-    def __init__(self, engine: Engine, urn: str, redact: Redactor) -> None:
+    def __init__(self, engine: Engine, urn: str, redact: Callable[[str], str]) -> None:
         self._engine = engine
         self._urn = urn
         self._redact = redact

@@ -13,11 +13,14 @@ ProviderFailure
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Final
 
 from .values import Path, render_path
+from .version import DISTRIBUTION
 
 
 @dataclass(frozen=True)
@@ -154,3 +157,18 @@ class CreatedButFailed(ProviderFailure):
 
     def __str__(self) -> str:
         return "; ".join(self.reasons)
+
+
+def worded(problem: Exception) -> str:
+    """Word any exception for the user. Secrets are not removed here."""
+    if isinstance(problem, CheckFailed):
+        return "".join(f"\n  - {failure.text}" for failure in problem.failures) if problem.failures else "the inputs are not valid"
+    if isinstance(problem, ProviderFailure):
+        return str(problem) or type(problem).__name__
+    return f"internal error ({type(problem).__name__}{_place(problem)}); this is a bug in {DISTRIBUTION}, please report it"
+
+
+def _place(problem: Exception) -> str:
+    """Name the line that raised. The text of an unexpected exception stays out: it may quote a secret in part, past recognition."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    return f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Final
 
 import grpc
@@ -21,8 +19,8 @@ from ..core.failures import (
     OutcomeUnknown,
     ProviderFailure,
     Refused,
+    worded,
 )
-from ..core.version import DISTRIBUTION
 from .proto import AnyMessage, provider_pb2
 from .wire import Malformed
 
@@ -99,17 +97,9 @@ def _api_code(status: int) -> grpc.StatusCode:
 
 
 def _text(problem: Exception) -> str:
-    if isinstance(problem, CheckFailed):
-        return "".join(f"\n  - {failure.text}" for failure in problem.failures) if problem.failures else "the inputs are not valid"
-    if isinstance(problem, ProviderFailure | Malformed | Unsupported | Stopping | NotOffered):
+    if isinstance(problem, Malformed | Unsupported | Stopping | NotOffered):
         return str(problem) or type(problem).__name__
-    return f"internal error ({type(problem).__name__}{_place(problem)}); this is a bug in {DISTRIBUTION}, please report it"
-
-
-def _place(problem: Exception) -> str:
-    """Name the line that raised. The text of an unexpected exception stays out: it may quote a secret in part, past recognition."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    return f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return worded(problem)
 
 
 def shorten(message: str) -> str:

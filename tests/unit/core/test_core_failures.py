@@ -14,6 +14,7 @@ from runpod_serverless_provider.core.failures import (
     Failure,
     OutcomeUnknown,
     ProviderFailure,
+    worded,
 )
 
 
@@ -66,3 +67,21 @@ def test_some_statuses_say_by_themselves_what_to_do(status: int, word: str) -> N
 def test_all_failures_are_of_one_family() -> None:
     """Doors catch one class."""
     assert all(isinstance(failure, ProviderFailure) for failure, _ in TEXTS)
+
+
+def test_what_nobody_expected_is_named_by_its_place_and_never_quoted() -> None:
+    """Its text may hold part of a secret."""
+    said = worded(ValueError("hunter2"))
+    assert said == "internal error (ValueError); this is a bug in pulumi-runpod-serverless, please report it"
+    try:
+        int("hunter2")
+    except ValueError as problem:
+        said = worded(problem)
+    assert "ValueError at test_core_failures.py:" in said and "hunter2" not in said
+
+
+def test_many_failures_are_a_list() -> None:
+    """One line each."""
+    assert worded(CheckFailed([Failure(("gpu",), "is bad"), Failure((), "so is all")])) == "\n  - gpu: is bad\n  - so is all"
+    assert worded(CheckFailed([])) == "the inputs are not valid"
+    assert worded(ProviderFailure()) == "ProviderFailure"
