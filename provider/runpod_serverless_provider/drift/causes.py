@@ -77,7 +77,12 @@ async def _lowered(id: str, most: object, account: Account, list_workers: ListWo
     ill = [worker.id for worker in workers if worker.status == _UNHEALTHY]
     if not ill:
         return f"{said}. {'None of its workers is unhealthy' if workers else 'It has no worker'} now"
+    count = (
+        "Its only worker is"
+        if len(workers) == 1
+        else f"{len(ill)} of its {len(workers)} workers {'is' if len(ill) == 1 else 'are'}"
+    )
     return (
-        f"{said}. {len(ill)} of its {len(workers)} workers {'is' if len(ill) == 1 else 'are'} unhealthy now ({', '.join(ill)}): read "
-        "their logs before `pulumi up`, which starts them again, and each start is billed"
+        f"{said}. {count} unhealthy now ({', '.join(ill)}): read the logs before `pulumi up`, which starts workers again, and each start "
+        "is billed"
     )

@@ -31,7 +31,7 @@ _UPS: Final = {
     "delete": Up.DELETE,
 }
 """By the engine's operation; all others are parts of a replacement."""
-_PROPERTY: Final = re.compile(r"^\S+ resource '.*' has a problem: ")
+_PROPERTY: Final = re.compile(r"^\S+ resource .*? has a problem: ")
 """How the engine begins a check failure, whose own text names the property."""
 
 
@@ -121,11 +121,12 @@ def undeployed(plan: Plan, urn: str, drift: ResourceDrift | None, refreshed: Ste
     before = _canonical(token, refreshed.old.get("inputs")) if refreshed else {}
     drifted_paths = [parse_pattern(item.path) for item in drift.properties]
     beyond = [
-        change.path
+        change
         for change in plan.changes
         if not any(_related(change.path, path) for path in drifted_paths) or _is_other(change.new, _at(before, change.path))
     ]
-    return Undeployed(urn, token, name, plan.up, tuple(map(render_path, beyond))) if beyond else None
+    up = Up.RECREATE if any(change.replaces for change in beyond) else Up.UPDATE
+    return Undeployed(urn, token, name, up, tuple(render_path(change.path) for change in beyond)) if beyond else None
 
 
 def _property(change: Change, token: str) -> PropertyDrift:

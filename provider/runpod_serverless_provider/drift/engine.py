@@ -115,12 +115,12 @@ class Cli:
 
     async def refresh(self, stack: str) -> Run:
         """Compare the state with what exists. The program is not run."""
-        return _parse(*await self._call("refresh", "--preview-only", "--json", "--stack", stack))
+        return parse(*await self._call("refresh", "--preview-only", "--json", "--stack", stack))
 
     async def preview(self, stack: str, *, with_refresh: bool) -> Run:
         """Plan from the program; against what exists, or against the state alone, which asks no provider to read."""
         given = ["--refresh"] if with_refresh else []
-        return _parse(*await self._call("preview", "--json", *given, "--stack", stack))
+        return parse(*await self._call("preview", "--json", *given, "--stack", stack))
 
     async def external(self, stack: str) -> frozenset[str]:
         """Name the resources that the program only reads (`.get`)."""
@@ -157,7 +157,8 @@ class Cli:
         return process.returncode or 0, stdout.decode(errors="replace"), stderr.decode(errors="replace")
 
 
-def _parse(exit_code: int, stdout: str, stderr: str) -> Run:
+def parse(exit_code: int, stdout: str, stderr: str) -> Run:
+    """Read the events that a command printed; lines that are none are kept as they are."""
     done, planned, complaints, plain = [], [], [], []
     configuration: Mapping[str, str] = {}
     for line in stdout.splitlines():

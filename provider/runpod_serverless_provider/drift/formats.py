@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -44,9 +45,10 @@ class Format(str, Enum):
 def write(report: Report, form: Format, file: IO[str], environment: Mapping[str, str] | None = None) -> None:
     """Write the report to `file`; as `github`, the job summary where `GITHUB_STEP_SUMMARY` says."""
     if form is Format.TABLE:
-        write_table(report, Console(file=file, highlight=False))
+        width = None if file.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
+        write_table(report, Console(file=file, highlight=False, width=width))
     elif form is Format.JSON:
-        file.write(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n")
+        file.write(json.dumps(as_json(report), indent=2) + "\n")
     elif form is Format.MARKDOWN:
         file.write(markdown(report))
     else:
@@ -62,34 +64,39 @@ def write(report: Report, form: Format, file: IO[str], environment: Mapping[str,
 
 def write_table(report: Report, console: Console) -> None:
     """Print a table for each stack that drifted, what is known of it, and a line on all."""
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(file=console.file, highlight=False, width=_PLAIN_WIDTH, no_color=True)
+    width = console.width
     for stack in report.stacks:
-        if not (stack.resources or stack.undeployed or stack.error or stack.up_unknown):
+        if not wording.is_worth_saying(stack):
             continue
         console.print(Text(f"{stack.label}: {wording.stack_text(stack)}", style="bold"))
         if stack.error:
-            console.print(Text(_indented(stack.error), style="red"))
+            console.print(_block(stack.error, width, style="red"))
         if stack.resources:
             console.print(_table(stack))
         for name, text in wording.remarks(stack):
-            console.print(Text(_indented(f"{name}: {text}")))
+            console.print(_block(f"{name}: {text}", width))
         if stack.undeployed:
-            console.print(Text(f"  {wording.NOT_DEPLOYED}:", style="dim"))
+            console.print(_block(f"{wording.NOT_DEPLOYED}:", width, style="dim"))
             for item in stack.undeployed:
-                console.print(Text(_indented(f"  {item.name}: {wording.undeployed_text(item)}"), style="dim"))
+                console.print(_block(f"{item.name}: {wording.undeployed_text(item)}", width, style="dim", indent=4))
         if stack.up_unknown:
-            console.print(Text(_indented(f"What `up` would do is not known: {stack.up_unknown}"), style="dim"))
+            console.print(_block(f"{wording.UNKNOWN}: {stack.up_unknown}", width, style="dim"))
         console.print()
     console.print(Text(wording.summary(report), style="bold"))
 
 
-def _indented(text: str) -> str:
-    return "\n".join(f"  {wording.one_line(line)}" for line in text.splitlines())
+def _block(text: str, width: int, style: str = "", indent: int = 2) -> Text:
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    wrapper.initial_indent = wrapper.subsequent_indent = " " * indent
+    lines = [part for line in text.splitlines() for part in wrapper.wrap(wording.one_line(line))]
+    return Text("\n".join(lines), style=style, no_wrap=True, overflow="ignore")
 
 
 def _table(stack: StackReport) -> Table:
-    table = Table(*wording.COLUMNS)
+    table = Table()
+    for heading in wording.COLUMNS:
+        is_value = heading in (wording.STATE, wording.RUNPOD)  # these give way on a narrow terminal
+        table.add_column(heading.replace("`", ""), no_wrap=not is_value, overflow="fold")
     for resource in stack.resources:
         name = f"{wording.one_line(resource.name)} ({wording.kind_text(resource.type)})"
         found = wording.rows(resource)
@@ -162,7 +169,7 @@ def markdown(report: Report) -> str:
 def _markdown(report: Report) -> Iterator[str]:
     yield f"## Drift: {_escaped(wording.summary(report))}"
     for stack in report.stacks:
-        if not (stack.resources or stack.undeployed or stack.error or stack.up_unknown):
+        if not wording.is_worth_saying(stack):
             continue
         yield f"\n### {_escaped(stack.label)}: {wording.stack_text(stack)}\n"
         if stack.error:
@@ -179,7 +186,7 @@ def _markdown(report: Report) -> Iterator[str]:
             for item in stack.undeployed:
                 yield f"- {_code(item.name)} ({wording.kind_text(item.type)}): {_prose(wording.undeployed_text(item))}"
         if stack.up_unknown:
-            yield from ("\nWhat `up` would do is not known:\n", *_fenced(stack.up_unknown))
+            yield from (f"\n{wording.UNKNOWN}:\n", *_fenced(stack.up_unknown))
 
 
 def _markdown_rows(stack: StackReport) -> Iterator[str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from rich.console import Console
+from rich.text import Text
 
 from . import wording
 from .report import StackReport
@@ -16,12 +17,11 @@ from .search import Progress
 @contextmanager
 def shown(file: IO[str]) -> Iterator[Progress]:
     """Give what `find_drift` calls for each stack."""
-    console = Console(file=file, highlight=False, markup=False)
-    if not console.is_terminal:
+    if not file.isatty():
         yield lambda stack, done, count: print(f"[{done}/{count}] {_line(stack)}", file=file, flush=True)
         return
-    with console.status("comparing with Runpod") as status:
-        yield lambda stack, done, count: status.update(f"comparing with Runpod: {done} of {count} stacks; {_line(stack)}")
+    with Console(file=file).status("comparing with Runpod") as status:
+        yield lambda stack, done, count: status.update(Text(f"comparing with Runpod: {done} of {count} stacks; {_line(stack)}"))
 
 
 def _line(stack: StackReport) -> str:

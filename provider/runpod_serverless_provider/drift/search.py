@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from .causes import Account, ListWorkers, causes_of
-from .comparing import drifted, needs_export, plans, undeployed, with_plan
-from .engine import Cli, DriftError, Run, StackName, Step
-from .report import Report, ResourceDrift, StackReport
+from .comparing import Plan, drifted, needs_export, plans, undeployed, with_plan
+from .engine import Cli, DriftError, Run, StackName, Step, parts_of
+from .report import Report, ResourceDrift, StackReport, Up
 from .wiring import Runpod
 
 PARALLEL: Final = 4
@@ -111,13 +111,21 @@ def _with_plans(report: StackReport, found: Sequence[tuple[ResourceDrift, Step]]
     drifts = {drift.urn: (drift, step) for drift, step in found}
     is_whole = not previewed.exit_code
     resources = [with_plan(drift, planned.get(urn)) if is_whole or urn in planned else drift for urn, (drift, _) in drifts.items()]
-    ahead = [
-        undeployed(plan, urn, *drifts.get(urn, (None, None))) for urn, plan in sorted(planned.items(), key=lambda pair: pair[0])
-    ]
-    told = all(urn in planned for urn in drifts) and all(urn in planned for urn, _ in previewed.complaints) and previewed.complaints
+    ahead = [undeployed(planned[urn], urn, *drifts.get(urn, (None, None))) for urn in sorted(planned)]
     return replace(
         report,
         resources=tuple(resources),
         undeployed=tuple(item for item in ahead if item is not None),
-        up_unknown="" if is_whole or told else previewed.error,
+        up_unknown="" if is_whole else _unknown(previewed, planned, drifts),
     )
+
+
+def _unknown(previewed: Run, planned: Mapping[str, Plan], drifts: Iterable[str]) -> str:
+    """Say why the preview did not tell all; what is wrong with a resource is said there."""
+    failed = [urn for urn, plan in planned.items() if plan.up is Up.FAIL]
+    general = [message for urn, message in previewed.complaints if urn not in failed]
+    if general or not failed:
+        return "\n".join(general) or previewed.error
+    if all(urn in planned for urn in drifts):
+        return ""
+    return f"the preview ended with the failure of {', '.join(parts_of(urn)[1] for urn in failed)}"

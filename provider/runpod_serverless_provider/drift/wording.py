@@ -7,10 +7,13 @@ from typing import Any, Final
 
 from .report import Report, ResourceDrift, StackReport, Undeployed, Up
 
-COLUMNS: Final = ("Resource", "Property", "State says", "Runpod says", "`up` would")
+STATE: Final = "State says"
+RUNPOD: Final = "Runpod says"
+COLUMNS: Final = ("Resource", "Property", STATE, RUNPOD, "`up` would")
 NO_VALUE: Final = "–"
 WHOLE: Final = "(the resource)"
 NOT_DEPLOYED: Final = "Merged and not deployed, which is no drift"
+UNKNOWN: Final = "What `up` would do is not known"
 _LONGEST: Final = 80
 
 
@@ -66,6 +69,11 @@ def undeployed_text(item: Undeployed) -> str:
     return f"`up` would {item.up.value} it" + (f" ({', '.join(item.properties)})" if item.properties else "")
 
 
+def is_worth_saying(stack: StackReport) -> bool:
+    """Is there more to say than that nothing differs?"""
+    return bool(stack.resources or stack.undeployed or stack.error or stack.up_unknown)
+
+
 def stack_text(stack: StackReport) -> str:
     """Say in a few words how one stack is."""
     if stack.error:
@@ -78,9 +86,9 @@ def stack_text(stack: StackReport) -> str:
 
 def summary(report: Report) -> str:
     """Say in one line how all stacks are."""
-    count, codes = len(report.stacks), [bool(stack.error) for stack in report.stacks]
+    count = len(report.stacks)
     drifted = sum(bool(stack.resources) for stack in report.stacks)
-    failed = sum(codes)
+    failed = sum(bool(stack.error) for stack in report.stacks)
     clean = sum(stack.exit_code == 0 for stack in report.stacks)
     parts = [(drifted, "with drift"), (clean, "without"), (failed, "that could not be compared")]
     said = ", ".join(f"{number} {words}" for number, words in parts if number)

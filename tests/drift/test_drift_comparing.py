@@ -1,0 +1,313 @@
+"""What is made of the engine's events: properties, secrets, what `up` would do, and code that is not deployed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drift.events import COMPUTED, DYNAMIC, ENDPOINT, SECRET, VOLUME, done, error, planned, run, state, urn
+from runpod_serverless_provider.drift import PropertyDrift, ResourceDrift, Undeployed, Up
+from runpod_serverless_provider.drift.comparing import Plan, drifted, kind_of, needs_export, plans, undeployed, with_plan
+from runpod_serverless_provider.drift.engine import Run, Step
+
+
+def _found(*lines: str, external: frozenset[str] = frozenset()) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """Give what differs: by resource, by path, the two values."""
+    return {
+        drift.name: {item.path: (item.in_state, item.at_runpod) for item in drift.properties}
+        for drift, _ in drifted(run(*lines), external)
+    }
+
+
+def _one(refreshed: Run) -> tuple[ResourceDrift, Step]:
+    (found,) = drifted(refreshed, frozenset())
+    return found
+
+
+def _planned(refreshed: Run, previewed: Run) -> tuple[ResourceDrift, Undeployed | None]:
+    drift, step = _one(refreshed)
+    plan = plans(previewed).get(drift.urn)
+    return with_plan(drift, plan), None if plan is None else undeployed(plan, drift.urn, drift, step)
+
+
+def _ups(drift: ResourceDrift) -> dict[str, Up | None]:
+    return {item.path: item.up for item in drift.properties}
+
+
+def test_what_is_the_same_is_no_drift() -> None:
+    """A resource that the engine calls the same says nothing, whatever its diff."""
+    assert _found(done("same", old=state({"name": "a"}), new=state({"name": "b"}), changes={})) == {}
+
+
+def test_a_value_that_differs_is_shown_in_the_api_s_words() -> None:
+    """A spelling of the program's own is not compared with another of Runpod's: both are canonical."""
+    found = _found(
+        done("update", old=state({"flashboot": True}), new=state({"flashboot": "OFF"}), changes={"flashboot": "update-replace"})
+    )
+    assert found == {"api": {"flashboot": ("FLASHBOOT", "OFF")}}
+
+
+def test_a_short_form_is_opened_to_the_property_that_differs() -> None:
+    """`workers: 3` holds two properties, and only one of them was changed."""
+    found = _found(
+        done("update", old=state({"workers": 3}), new=state({"workers": {"min": 0, "max": 2}}), changes={"workers": "update"})
+    )
+    assert found == {"api": {"workers.max": (3, 2)}}
+
+
+def test_a_secret_is_never_shown() -> None:
+    """What is secret on either side is secret on both; absence is shown, for it tells no value."""
+    old = state({"env": {"A": SECRET, "B": SECRET, "C": "plain"}})
+    new = state({"env": {"A": SECRET, "C": SECRET, "D": SECRET}})
+    changes = {"env.A": "update", "env.B": "delete", "env.C": "update", "env.D": "add"}
+    assert _found(done("update", old=old, new=new, changes=changes))["api"] == {
+        "env.A": ("[secret]", "[secret]"),
+        "env.B": ("[secret]", None),
+        "env.C": ("[secret]", "[secret]"),
+        "env.D": (None, "[secret]"),
+    }
+
+
+def test_a_variable_that_the_program_does_not_know_is_secret() -> None:
+    """Nobody told whether it is one, neither at an endpoint, nor in its template, nor for the dynamic door."""
+    native = done(
+        "update", old=state({"env": {"A": "1"}}), new=state({"env": {"A": "1", "NEW": "hunter2"}}), changes={"env.NEW": "add"}
+    )
+    assert _found(native) == {"api": {"env.NEW": (None, "[secret]")}}
+    old, new = state({"template": {"env": {"A": "1"}}}), state({"template": {"env": {"A": "1", "NEW": "hunter2"}}})
+    assert _found(done("update", "api", DYNAMIC, old=old, new=new)) == {"api": {"template.env.NEW": (None, "[secret]")}}
+
+
+def test_a_secret_as_a_whole_still_names_what_differs_within() -> None:
+    """The engine's diff tells the path even where neither side may be seen."""
+    old, new = state({"env": SECRET}), state({"env": SECRET})
+    assert _found(done("update", old=old, new=new, changes={"env.A": "update"})) == {"api": {"env.A": ("[secret]", "[secret]")}}
+
+
+def test_a_difference_beside_the_inputs_is_looked_for_in_the_outputs() -> None:
+    """What the state's outputs say counts where its inputs agree with Runpod."""
+    old, new = state({"name": "a"}, {"name": "b"}), state({"name": "a"}, {"name": "a"})
+    assert _found(done("update", old=old, new=new, changes={"name": "update"})) == {"api": {"name": ("b", "a")}}
+
+
+def test_a_path_that_stands_nowhere_is_still_named() -> None:
+    """What the engine calls different is never kept back."""
+    assert _found(done("update", old=state({}), new=state({}), changes={"size": "update"})) == {"api": {"size": (None, None)}}
+
+
+def test_a_resource_that_is_gone_has_no_properties() -> None:
+    """It is one difference and not thirty."""
+    drift, _ = _one(run(done("delete", old=state({"name": "a"}))))
+    assert (drift.is_gone, drift.id, drift.properties) == (True, "id-1", ())
+
+
+def test_what_a_later_up_deletes_anyhow_is_no_drift() -> None:
+    """A resource that was replaced and not yet deleted may well be gone."""
+    assert _found(done("delete", old=state({"name": "a"}, delete=True))) == {}
+
+
+def test_what_a_program_only_reads_is_no_drift() -> None:
+    """The engine has nobody compare such a resource, so that the state must be asked."""
+    line = done("update", old=state({}, {"name": "a"}), new=state({}, {"name": "b"}))
+    assert needs_export(run(line))
+    assert not needs_export(run(done("update", old=state({}), new=state({}), changes={"name": "update"})))
+    assert _found(line, external=frozenset({urn("api")})) == {}
+
+
+def test_the_stack_itself_is_no_resource() -> None:
+    """Its outputs change with those of its resources."""
+    assert _found(done("update", "dev", "pulumi:pulumi:Stack", old=state({}), new=state({}), changes={"a": "update"})) == {}
+
+
+def test_resources_of_others_are_compared_as_they_are() -> None:
+    """Drift of another provider's resource is drift, too; what begins with two underscores is the engine's."""
+    found = _found(
+        done("update", "bucket", "aws:s3:Bucket", old=state({"tags": {"a": "1"}, "__x": 1}), new=state({"tags": {"a": "2"}}))
+    )
+    assert found == {"bucket": {"tags.a": ("1", "2")}}
+    assert kind_of("aws:s3:Bucket") is None
+
+
+def test_the_dynamic_door_tells_no_paths_so_all_values_are_compared() -> None:
+    """The pickled provider and what else the door keeps for itself are not."""
+    old = state({"name": "a", "workers": {"min": 0, "max": 3}, "__provider": SECRET, "__inputs": "x"})
+    new = state({"name": "a", "workers": {"min": 0, "max": 2}, "__provider": "other", "__inputs": "y"})
+    assert _found(done("update", "api", DYNAMIC, old=old, new=new)) == {"api": {"workers.max": (3, 2)}}
+
+
+def test_a_hidden_difference_of_the_dynamic_door_is_said_of_all_secrets() -> None:
+    """Where nothing that can be seen explains the engine's word, one of the secrets must differ."""
+    old = state({"name": "a", "env": SECRET, "__inputs": SECRET})
+    assert _found(done("update", "api", DYNAMIC, old=old, new=old)) == {"api": {"env": ("[secret]", "[secret]")}}
+
+
+def test_computed_outputs_of_the_dynamic_door_are_no_drift() -> None:
+    """A new time stamp is no property of the program's."""
+    old, new = state({"name": "a"}, {"name": "a", "createdAt": "1"}), state({"name": "a"}, {"name": "a", "createdAt": "2"})
+    assert _found(done("update", "api", DYNAMIC, old=old, new=new)) == {}
+
+
+LOWERED = done(
+    "update",
+    old=state({"workers": {"min": 0, "max": 3}}),
+    new=state({"workers": {"min": 0, "max": 2}}),
+    changes={"workers.max": ""},
+)
+
+
+@pytest.mark.parametrize(
+    ("op", "up"),
+    [
+        ("same", Up.NOTHING),
+        ("update", Up.UPDATE),
+        ("delete", Up.DELETE),
+        ("create-replacement", Up.RECREATE),
+        ("delete-replaced", Up.RECREATE),
+        ("replace", Up.RECREATE),
+        ("import", Up.IMPORT),
+    ],
+)
+def test_what_up_would_do_is_the_engine_s_operation(op: str, up: Up) -> None:
+    """Each of the three steps of a replacement means the same."""
+    kind = "update-replace" if up is Up.RECREATE else "update"
+    plan = planned(
+        op,
+        old=state({"workers": {"min": 0, "max": 2}}),
+        new=state({"workers": {"min": 0, "max": 3}}),
+        changes={"workers.max": kind} if up in (Up.UPDATE, Up.RECREATE) else None,
+    )
+    drift, _ = _planned(run(LOWERED), run(plan))
+    assert (drift.up, _ups(drift)) == (up, {"workers.max": up})
+
+
+def test_a_refresh_within_a_preview_is_no_plan() -> None:
+    """`preview --refresh` prints both."""
+    assert plans(run(planned("refresh", old=state({}), new=state({})))) == {}
+
+
+def test_a_property_that_does_not_recreate_says_so_beside_one_that_does() -> None:
+    """The whole is recreated, and the row of each property says whether that is for its sake."""
+    old, new = {"name": "b", "flashboot": "OFF"}, {"name": "a", "flashboot": True}
+    changes = {"name": "update", "flashboot": "update-replace"}
+    refreshed = run(done("update", old=state(new), new=state(old), changes=changes))
+    drift, _ = _planned(refreshed, run(planned("create-replacement", old=state(old), new=state(new), changes=changes)))
+    assert (drift.up, _ups(drift)) == (Up.RECREATE, {"name": Up.UPDATE, "flashboot": Up.RECREATE})
+
+
+def test_the_dynamic_door_tells_by_name_what_recreates() -> None:
+    """It has no paths, but the names of what replaces."""
+    old, new = {"name": "b", "flashboot": "OFF"}, {"name": "a", "flashboot": "FLASHBOOT"}
+    refreshed = run(done("update", "api", DYNAMIC, old=state(new), new=state(old)))
+    plan = planned("replace", "api", DYNAMIC, old=state(old), new=state(new), diffs=["name", "flashboot"], keys=["flashboot"])
+    drift, _ = _planned(refreshed, run(plan))
+    assert _ups(drift) == {"name": Up.UPDATE, "flashboot": Up.RECREATE}
+
+
+def test_what_the_program_says_as_runpod_does_is_left_alone() -> None:
+    """Drift that was merged into the program needs no `up`."""
+    drift, ahead = _planned(run(LOWERED), run(planned("same", old=state({}), new=state({}))))
+    assert (drift.up, ahead) == (Up.NOTHING, None)
+    assert with_plan(drift, None).up is Up.NOTHING
+
+
+def test_what_is_gone_comes_again() -> None:
+    """Its creation is repair, and no code that was not deployed."""
+    drift, ahead = _planned(run(done("delete", old=state({"name": "a"}))), run(planned("create", new=state({"name": "a"}))))
+    assert (drift.up, ahead) == (Up.CREATE, None)
+
+
+def test_a_refusal_is_said_where_it_belongs() -> None:
+    """What `up` would fail with is the resource's, without what the engine puts before it."""
+    refreshed = run(done("update", "models", VOLUME, old=state({"size": 20}), new=state({"size": 40}), changes={"size": "update"}))
+    message = f"{VOLUME} resource 'models': property size value {{20}} has a problem: size: a network volume cannot shrink"
+    drift, ahead = _planned(refreshed, run(error(message, urn("models", VOLUME)), exit_code=1))
+    assert (drift.up, drift.remark, ahead) == (Up.FAIL, "size: a network volume cannot shrink", None)
+
+
+def test_an_error_of_the_program_is_no_resource_s() -> None:
+    """The engine says it of the stack."""
+    assert plans(run(error("Traceback", urn("dev", "pulumi:pulumi:Stack")), exit_code=1)) == {}
+
+
+def _ahead(plan: str, *, refreshed: str = LOWERED) -> Undeployed | None:
+    return _planned(run(refreshed), run(plan))[1]
+
+
+def test_code_that_is_not_deployed_is_told_from_repair() -> None:
+    """Of one plan, what brings back the state is repair, and the rest is code that waits."""
+    old, new = {"workers": {"min": 0, "max": 2}, "name": "a"}, {"workers": {"min": 0, "max": 3}, "name": "b"}
+    found = _ahead(planned("update", old=state(old), new=state(new), changes={"workers.max": "update", "name": "update"}))
+    assert found == Undeployed(urn("api"), ENDPOINT, "api", Up.UPDATE, ("name",))
+
+
+def test_code_that_recreates_is_said_so_beside_drift_that_does_not() -> None:
+    """And the other way round: what recreates for the sake of the drift is not the code's doing."""
+    old, new = {"workers": {"min": 0, "max": 2}, "image": "a"}, {"workers": {"min": 0, "max": 3}, "image": "b"}
+    changes = {"workers.max": "update", "image": "update-replace"}
+    found = _ahead(planned("replace", old=state(old), new=state(new), changes=changes))
+    assert found is not None
+    assert (found.up, found.properties) == (Up.RECREATE, ("image",))
+
+
+def test_a_property_may_have_drifted_and_wait_for_deployment() -> None:
+    """Neither the state's value nor Runpod's is the program's."""
+    plan = planned(
+        "update",
+        old=state({"workers": {"min": 0, "max": 2}}),
+        new=state({"workers": {"min": 0, "max": 5}}),
+        changes={"workers.max": "update"},
+    )
+    found = _ahead(plan)
+    assert found is not None
+    assert found.properties == ("workers.max",)
+
+
+def test_another_spelling_of_what_was_is_repair() -> None:
+    """The program may say 3 where the state says it at length."""
+    assert (
+        _ahead(
+            planned(
+                "update", old=state({"workers": {"min": 0, "max": 2}}), new=state({"workers": 3}), changes={"workers": "update"}
+            )
+        )
+        is None
+    )
+
+
+def test_a_value_that_is_known_later_counts_as_repair() -> None:
+    """What `up` will learn cannot be compared, and to claim anything would be a guess."""
+    refreshed = done("update", old=state({"image": "a"}), new=state({"image": "b"}), changes={"image": "update"})
+    plan = planned("update", old=state({"image": "b"}), new=state({"image": COMPUTED}), changes={"image": "update"})
+    assert _ahead(plan, refreshed=refreshed) is None
+
+
+def test_a_resource_that_the_code_no_longer_has_is_not_deployed() -> None:
+    """It drifted, and it goes."""
+    found = _ahead(planned("delete", old=state({"workers": 2})))
+    assert found == Undeployed(urn("api"), ENDPOINT, "api", Up.DELETE)
+
+
+@pytest.mark.parametrize(("up", "properties"), [(Up.UPDATE, ("name",)), (Up.CREATE, ()), (Up.FAIL, ())])
+def test_without_drift_all_of_a_plan_is_code(up: Up, properties: tuple[str, ...]) -> None:
+    """A new resource, a change, and one that would fail."""
+    lines = {
+        Up.UPDATE: planned("update", old=state({"name": "a"}), new=state({"name": "b"}), changes={"name": "update"}),
+        Up.CREATE: planned("create", new=state({"name": "a"})),
+        Up.FAIL: error("name: is empty", urn("api")),
+    }
+    plan = plans(run(lines[up]))[urn("api")]
+    remark = "name: is empty" if up is Up.FAIL else ""
+    assert undeployed(plan, urn("api"), None, None) == Undeployed(urn("api"), ENDPOINT, "api", up, properties, remark)
+
+
+def test_a_plan_of_nothing_is_nothing_to_deploy() -> None:
+    """Nor is one for a resource that only drifted."""
+    assert undeployed(Plan(Up.NOTHING), urn("api"), None, None) is None
+
+
+def test_a_list_with_a_secret_is_secret() -> None:
+    """Of other providers' resources the elements are compared one by one."""
+    old, new = state({"list": ["a", SECRET]}), state({"list": ["b", SECRET]})
+    found = [drift for drift, _ in drifted(run(done("update", "x", "a:b:C", old=old, new=new)), frozenset())]
+    assert found[0].properties == (PropertyDrift("list[0]", "a", "b"),)
