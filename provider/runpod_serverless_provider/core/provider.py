@@ -66,12 +66,6 @@ class Provider:
         """Return the properties that are secret whatever the program says."""
         return self._resources[token].secrets(frozenset())
 
-    def possible_secrets(self, token: str) -> frozenset[Path]:
-        """Return the properties that may hold secrets, for a door that is not told which do."""
-        resource = self._resources[token]
-        named = {item.path for item in resource.facts if item.is_sent and item.at.path[0] == "env"}
-        return resource.secrets(frozenset(named)) | {(name,) for name in resource.may_be_secret}
-
     def canonical(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return checked inputs in their canonical form."""
         return nest(_leaves(self._resources[token], inputs))
@@ -138,6 +132,7 @@ class Provider:
                     is_name_generated="name" in defaulted,
                     import_line=f"pulumi import {resource.token} {request.urn.rpartition('::')[2] or 'NAME'}",
                     voice=request.voice,
+                    is_refusal=lambda problem: bool(resource.advice(problem, task, None)),
                 )
             )
         except ApiProblem as problem:

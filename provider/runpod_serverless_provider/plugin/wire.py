@@ -8,31 +8,21 @@ from enum import Enum
 from typing import Any, Final
 
 from ..core.values import UNKNOWN, Path, leaves, render_path
+from ..signatures import (
+    ARCHIVE,
+    ASSET,
+    BYTE_STRING,
+    EXACT_INTEGER_LIMIT,
+    OUTPUT_VALUE,
+    RESOURCE_REFERENCE,
+    SECRET,
+    SIGNATURE_KEY,
+    UNKNOWN_SENTINELS,
+    UNKNOWN_STRING,
+)
 from .proto import NULL_VALUE, ListValue, Struct, Value
 
-SIGNATURE_KEY: Final = "4dabf18193072939515e22adb298388d"
-SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
-ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
-ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
-RESOURCE_REFERENCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
-OUTPUT_VALUE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-BYTE_STRING: Final = "803fd3297a5875dc03ca845dda5d2a98"
-
-UNKNOWN_STRING: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-UNKNOWN_SENTINELS: Final = frozenset(
-    {
-        UNKNOWN_STRING,
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # bool
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # number
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # array
-        "030794c1-ac77-496b-92df-f27374a8bd58",  # asset
-        "e48ece36-62e2-4504-bad9-02848725956a",  # archive
-        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # object
-    }
-)
-
 MAX_DEPTH: Final = 200
-_EXACT_INTEGER_LIMIT: Final = 2**53
 _SHORTEST_TRACED_SECRET: Final = 8
 
 
@@ -76,7 +66,7 @@ def _decode(value: Value, path: Path, secrets: set[Path], depth: int) -> Any:
 def _decode_number(number: float, path: Path) -> int | float:
     if not math.isfinite(number):
         raise Malformed(f"{render_path(path)}: not a finite number")
-    return int(number) if number.is_integer() and abs(number) <= _EXACT_INTEGER_LIMIT else number
+    return int(number) if number.is_integer() and abs(number) <= EXACT_INTEGER_LIMIT else number
 
 
 def _decode_fields(struct: Struct, path: Path, secrets: set[Path], depth: int) -> Any:
@@ -169,7 +159,7 @@ def _encode(value: Any, path: Path, sealed: frozenset[Path], allow_unknown: bool
         return Value(string_value=value)
     if isinstance(value, int):
         # A double would round it; identifiers beyond 2^53 travel as text.
-        return Value(number_value=value) if abs(value) <= _EXACT_INTEGER_LIMIT else Value(string_value=str(value))
+        return Value(number_value=value) if abs(value) <= EXACT_INTEGER_LIMIT else Value(string_value=str(value))
     if isinstance(value, float):
         return Value(number_value=value) if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -1,0 +1,271 @@
+"""Translates the calls of `pulumi.dynamic` to the core's verbs, for one type of resource. What to do is decided in the core.
+
+The engine tells a dynamic provider old outputs only, no names and no secretness. What the core needs beyond that stands beside the
+properties, under names with two underscores, which are never compared.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.output import Unknown
+
+from runpod_serverless_provider.core import verbs
+from runpod_serverless_provider.core.checking import INPUTS_KEY, as_written, without_internals
+from runpod_serverless_provider.core.failures import CheckFailed, CreatedButFailed, Failure, OutcomeUnknown, worded
+from runpod_serverless_provider.core.provider import Provider
+from runpod_serverless_provider.core.values import UNKNOWN, Path, map_values
+from runpod_serverless_provider.engine import EngineVoice
+from runpod_serverless_provider.redaction import Redactor, secret_texts
+from runpod_serverless_provider.signatures import EXACT_INTEGER_LIMIT, SECRET, SIGNATURE_KEY, UNKNOWN_SENTINELS, UNKNOWN_STRING
+
+from . import NAME_KEY, PART_MARK, PROVIDER_KEY, SECRETS_KEY
+from .process import Process
+
+FAILED_KEY: Final = "__failed"
+"""Why the creation of this resource did not finish; the next plan updates it."""
+_KEPT: Final = (NAME_KEY, SECRETS_KEY, INPUTS_KEY)
+
+_P = ParamSpec("_P")
+_Answer = TypeVar("_Answer")
+
+
+class RunpodError(Exception):
+    """What the user reads; the engine's side prints it below a traceback."""
+
+
+@dataclass(frozen=True)
+class Matter:
+    """One call about one resource: who it is about, and what must not be said about it.
+
+    `secrets` are the inputs that hold a secret, `wholly_secret` those that are one.
+    """
+
+    name: str
+    subject: str
+    redact: Redactor
+    secrets: frozenset[Path]
+    wholly_secret: frozenset[Path]
+
+    @classmethod
+    def of(cls, token: str, bags: Iterable[Mapping[str, Any]], api_keys: Iterable[str]) -> Matter:
+        """Learn it from the properties that come with the call."""
+        names = [str(bag[NAME_KEY]) for bag in bags if NAME_KEY in bag]
+        told = [str(told) for bag in bags for told in bag.get(SECRETS_KEY) or ()]
+        kind = token.rpartition(":")[2]
+        name = names[-1] if names else kind.lower()
+        return cls(
+            name,
+            f"{kind} {name!r}",
+            Redactor(api_keys),
+            frozenset((text.removesuffix(PART_MARK),) for text in told),
+            frozenset((text,) for text in told if not text.endswith(PART_MARK)),
+        )
+
+    def hide(self, bags: Iterable[Mapping[str, Any]], schema_secrets: frozenset[Path]) -> None:
+        """Take secrets out of all that is said from now on."""
+        for bag in bags:
+            for properties in (bag, as_written(bag)):
+                self.redact.add(secret_texts(properties, self.secrets | schema_secrets))
+
+    def said(self, text: str) -> str:
+        """Word a message about this resource, for it is shown at the stack: the engine tells no URN."""
+        return self.redact(f"{self.subject}: {text}")
+
+
+def _about(
+    method: Callable[Concatenate[Adapter, Matter, _P], _Answer],
+) -> Callable[Concatenate[Adapter, _P], _Answer]:
+    """Tell a method what its call is about, and let every failure be a text without secrets and without a traceback of ours."""
+
+    @functools.wraps(method)
+    def handle(self: Adapter, /, *arguments: _P.args, **options: _P.kwargs) -> _Answer:
+        bags = [bag for bag in arguments if isinstance(bag, Mapping)]
+        matter = Matter.of(self.token, bags, self.process.api_keys)
+        try:
+            matter.hide(bags, self.process.core.secret_paths(self.token))
+            matter.redact.add(self.process.api_keys)
+            return method(self, matter, *arguments, **options)
+        except Exception as problem:  # noqa: BLE001 - the last line of defence
+            text = worded(problem)
+            if isinstance(problem, OutcomeUnknown) and "pulumi import" in text:
+                text += " What is imported belongs to the native plugin; docs/dynamic.md shows how it comes back to this door."
+        raise RunpodError(matter.said(text))
+
+    return handle
+
+
+class Adapter:
+    """Answers for the resource type `token`."""
+
+    def __init__(self, token: str, process: Process) -> None:
+        self.token = token
+        self.process = process
+
+    @_about
+    def check(self, matter: Matter, olds: Mapping[str, Any], news: Mapping[str, Any]) -> CheckResult:
+        """Validate; return canonical inputs and the program's own form."""
+        given, kept = without_internals(_decode(news)), _kept(news)
+        request = verbs.Check(
+            token=self.token, name=matter.name, olds=_decode(olds), news=given, secrets=matter.secrets, voice=self._voice(matter)
+        )
+        try:
+            checked = self._run(self._core.check(request))
+        except CheckFailed as problem:
+            checked = verbs.Checked(given, problem.failures)
+        if checked.failures:
+            return CheckResult(_encode({**given, **kept}), [_failure(found, given, matter) for found in checked.failures])
+        canonical = self._core.canonical(self.token, checked.inputs)
+        return CheckResult(_encode({**canonical, **kept, INPUTS_KEY: checked.inputs}), [])
+
+    @_about
+    def diff(self, matter: Matter, id: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> DiffResult:
+        """Plan. A resource that came from the other door, or whose creation did not finish, is updated at the least."""
+        outputs, planned = _decode(olds), _decode(news)
+        request = verbs.Diff(
+            token=self.token,
+            id=id,
+            outputs=outputs,
+            old_inputs=self._prior(outputs, planned),
+            news=planned,
+            urn=self._urn(matter),
+            secrets=matter.wholly_secret,
+            voice=self._voice(matter),
+        )
+        difference = self._run(self._core.diff(request))
+        is_due = bool(difference.changes) or FAILED_KEY in olds or PROVIDER_KEY not in olds
+        return DiffResult(
+            changes=is_due,
+            replaces=sorted({str(change.path[0]) for change in difference.changes if change.kind.value.endswith("replace")}),
+            stables=list(difference.stables),
+            delete_before_replace=difference.delete_before_replace,
+        )
+
+    @_about
+    def create(self, matter: Matter, properties: Mapping[str, Any]) -> CreateResult:
+        """Create; once there is an id, nothing that happens loses it."""
+        inputs = _decode(properties)
+        request = verbs.Create(
+            token=self.token, urn=self._urn(matter), inputs=inputs, secrets=matter.secrets, voice=self._voice(matter)
+        )
+        try:
+            created = self._run(self._core.create(request))
+        except CreatedButFailed as problem:
+            self._run(self._voice(matter).warn(str(problem)))
+            failed = {FAILED_KEY: [matter.redact(reason) for reason in problem.reasons]}
+            return CreateResult(problem.id, _encode({**problem.outputs, **_kept(inputs), **failed}, problem.secrets))
+        return CreateResult(created.id, _encode({**created.outputs, **_kept(inputs)}, created.secrets))
+
+    @_about
+    def read(self, matter: Matter, id: str, properties: Mapping[str, Any]) -> ReadResult:
+        """Refresh."""
+        return self._read(matter, id, _decode(properties))
+
+    def _read(self, matter: Matter, id: str, prior: Mapping[str, Any]) -> ReadResult:
+        request = verbs.Read(
+            token=self.token,
+            urn=self._urn(matter),
+            id=id,
+            inputs=prior,
+            outputs=prior,
+            secrets=matter.secrets,
+            voice=self._voice(matter),
+        )
+        observed = self._run(self._core.read(request))
+        if observed is None:
+            return ReadResult(None, {})  # the engine's side takes no None for outputs
+        kept = {**_kept(prior), INPUTS_KEY: observed.inputs}
+        canonical = self._core.canonical(self.token, observed.inputs)
+        return ReadResult(
+            observed.id, _encode({**observed.outputs, **kept}, observed.secrets), _encode({**canonical, **kept}, observed.secrets)
+        )
+
+    @_about
+    def update(self, matter: Matter, id: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> UpdateResult:
+        """Update; what is known of a resource whose creation did not finish is read first."""
+        outputs, planned = _decode(olds), _decode(news)
+        if FAILED_KEY in outputs:
+            found = self._read(matter, id, outputs)
+            if found.id is not None:
+                outputs = {**_decode(found.outs), INPUTS_KEY: outputs[INPUTS_KEY]}
+        request = verbs.Update(
+            token=self.token,
+            urn=self._urn(matter),
+            id=id,
+            outputs=outputs,
+            old_inputs=self._prior(outputs, planned),
+            news=planned,
+            secrets=matter.secrets,
+            voice=self._voice(matter),
+        )
+        updated = self._run(self._core.update(request))
+        return UpdateResult(_encode({**updated.outputs, **_kept(planned)}, updated.secrets))
+
+    @_about
+    def delete(self, matter: Matter, id: str, properties: Mapping[str, Any]) -> None:
+        """Delete."""
+        outputs = _decode(properties)
+        request = verbs.Delete(
+            token=self.token, urn=self._urn(matter), id=id, outputs=outputs, old_inputs=outputs, voice=self._voice(matter)
+        )
+        self._run(self._core.delete(request))
+
+    @property
+    def _core(self) -> Provider:
+        return self.process.core
+
+    def _run(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+        return self.process.run(work)
+
+    def _voice(self, matter: Matter) -> EngineVoice:
+        return EngineVoice(self.process.engine, "", matter.said)
+
+    def _urn(self, matter: Matter) -> str:
+        """Stand in for the URN, which the engine does not tell."""
+        return f"{self.token}::{matter.name}"
+
+    def _prior(self, outputs: Mapping[str, Any], news: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the prior inputs: outputs of this door hold them, those of a resource that was native repeat them."""
+        prior: Mapping[str, Any] = (
+            outputs if INPUTS_KEY in outputs else self._core.as_inputs(self.token, without_internals(outputs), news)
+        )
+        return prior
+
+
+def _failure(failure: Failure, given: Mapping[str, Any], matter: Matter) -> CheckFailure:
+    """Name the property only where it was given and holds no secret: the CLI prints the value of a named property."""
+    name = str(failure.path[0]) if failure.path else ""
+    is_shown = name in given and (name,) not in matter.secrets
+    return CheckFailure(name if is_shown else "", matter.redact(failure.text))
+
+
+def _kept(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: properties[key] for key in _KEPT if key in properties}
+
+
+def _decode(value: Any) -> Any:
+    """Make plain values of what Pulumi's side has decoded: null is absent, numbers are doubles, an unknown may still be its marker."""
+    if isinstance(value, Mapping):
+        if value.get(SIGNATURE_KEY) == SECRET:
+            return _decode(value.get("value"))
+        return {key: _decode(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_decode(item) for item in value]
+    if isinstance(value, Unknown) or (isinstance(value, str) and value in UNKNOWN_SENTINELS):
+        return UNKNOWN
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= EXACT_INTEGER_LIMIT
+    return int(value) if is_whole else value
+
+
+def _encode(properties: Mapping[str, Any], secrets: Iterable[Path] = ()) -> dict[str, Any]:
+    """Write properties, those whole that hold a secret as the engine marks secrets.
+
+    By itself it finds only those again that have the name of their secret input. The program's own form is one of them always.
+    """
+    hidden = {INPUTS_KEY, *(str(path[0]) for path in secrets if path)}
+    plain = map_values(properties, lambda leaf: UNKNOWN_STRING if leaf is UNKNOWN else leaf)
+    return {name: {SIGNATURE_KEY: SECRET, "value": value} if name in hidden else value for name, value in plain.items()}
