@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -14,6 +14,9 @@ ALLOWED_SKIPS: Final = (
     "headless Chromium absent",
 )
 """How the reason of a skip begins that is no failure in CI: there, whatever else is skipped was meant to run."""
+
+SHARING: Final = ("tests/engine/test_recreate_table.py",)
+"""Modules whose tests share what is dear to set up, so that one process runs them all."""
 
 pytest_plugins = ("engine.harness",)
 
@@ -40,3 +43,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Do the same for a module that skips itself."""
     return _judged((yield))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each test to the next process that is free, but the modules that share to one each."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = lambda nodeid: module if (module := nodeid.partition("::")[0]) in SHARING else nodeid
+    return scheduling

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -48,3 +50,21 @@ def secret(value: Any) -> dict[str, Any]:
 def sent(emulator: Running) -> list[str]:
     """Give the requests since the log was cleared, as `POST /serverless`; identifiers are left out."""
     return [f"{entry['method']} {entry['route'].removeprefix('/v2')}" for entry in emulator.requests()]
+
+
+@contextlib.contextmanager
+def hurried(emulator: Running) -> Iterator[None]:
+    """Let the emulator's time run, so that workers that take minutes to start are there at once."""
+    is_over = threading.Event()
+
+    def advance() -> None:
+        while not is_over.wait(0.2):
+            emulator.advance(100)
+
+    thread = threading.Thread(target=advance)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from engine.harness import Outcome, Stack
-from engine.programs import IMAGE, endpoint, registry, template, volume
+from engine.programs import IMAGE, endpoint, hurried, registry, template, volume
 from runpod_serverless_provider.core.model import Recreates, facts
 from runpod_serverless_provider.core.values import render_path
 from runpod_serverless_provider.resources import RESOURCES
@@ -21,8 +21,6 @@ from runpod_serverless_provider.resources import RESOURCES
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
     from runpod_serverless_provider.core.resource import Resource
-
-pytestmark = pytest.mark.xdist_group("recreate table")
 
 ENDPOINT_RECREATES: Final = frozenset(
     "gpu gpuCount cpu image volume datacenter flashboot "  # the list of Flash's parameter reference
@@ -280,7 +278,8 @@ def plan(shared: tuple[Stack, Running]) -> Outcome:
         templates=[{"id": "template-1"}, {"id": "template-2"}],
     )
     stack.write({key: value for name, table in TABLES.items() for key, value in table.resources(name, is_after=False).items()})
-    stack.up()
+    with hurried(emulator):  # some wait for their workers
+        stack.up()
     stack.write({key: value for name, table in TABLES.items() for key, value in table.resources(name, is_after=True).items()})
     emulator.clear_requests()
     planned = stack.preview()
