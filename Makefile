@@ -6,7 +6,7 @@ SDK := sdk/python/pulumi_runpod_serverless
 # The generated SDK is not ours to format or lint; the hand-written modules beside it are.
 SOURCES = . $(wildcard $(foreach name,dynamic testing jobs,$(SDK)/$(name) $(SDK)/$(name).py))
 
-.PHONY: help env engine schema sdk readme demo test check format lint types layers generated smoke lock clean
+.PHONY: help env engine schema sdk readme demo live test check format lint types layers generated smoke lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,11 +35,14 @@ readme: env ## Write the generated tables of README.md.
 demo: engine ## Show a stack's whole life on the real engine and the emulator.
 	@$(BIN)/python tools/demo.py
 
+live: engine ## Run the cheap part of a stack's life on a real account (RUNPOD_LIVE_TEST=1 and an API key).
+	@$(BIN)/python tools/live.py
+
 test: engine ## Run every test, and the checks as tests.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov
+	$(BIN)/python -m pytest --numprocesses auto --cov
 
 check: lint types layers generated ## Run every check by itself, then the tests.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov -m "not gate"
+	$(BIN)/python -m pytest --numprocesses auto --cov -m "not gate"
 
 format: env ## Format the sources and repair what the linter can.
 	$(BIN)/ruff format $(SOURCES)
