@@ -1,0 +1,108 @@
+"""The live suite itself, with a second emulator in the place of Runpod: it takes all steps, compares, sweeps, and starts only on demand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.harness import ROOT
+from live.account import PATHS, Account
+from live.comparison import Difference, Record, differences, write
+from live.suite import Step, new_prefix, probes, run, steps
+from runpod_emulator.running import Running
+
+
+def test_two_accounts_that_answer_alike_have_no_differences(tmp_path: Path, engine_directory: Path, emulator: Running) -> None:
+    """Every step and every probe is taken on both, what others own stays, and a report is written that holds no key."""
+    emulator.seed(
+        endpoints=[{"id": "others", "name": "somebody-elses", "workers": {"max": 0}}], registries=[{"id": "r", "name": "theirs"}]
+    )
+    prefix = new_prefix()
+    with Running() as second:
+        real = run(emulator.url, "rpa_canary", prefix, tmp_path / "real", engine_directory)
+        beside = run(second.url, "rpa_canary", prefix, tmp_path / "emulator", engine_directory)
+    assert (real.problems, beside.problems) == ([], [])
+    assert list(real.steps) == [*(step.name for step in steps(prefix)), "probes"]
+    assert set(real.steps["probes"]) == {name for name, *_ in probes(prefix)}
+    assert real.steps["created"]["endpoints.queue"]["timeout"] == 0
+    assert real.steps["probes"]["the server's own defaults of an endpoint"]["answer"]["disk"] == 20
+    assert differences(real, beside) == []
+    report = write(tmp_path / "report", real, beside)
+    assert "0 differences" in report.read_text()
+    written = report.read_text() + report.with_suffix(".json").read_text()
+    assert "rpa_canary" not in written
+    assert prefix not in written
+    state = emulator.state()
+    assert [item["id"] for kind in PATHS for item in state[kind]] == ["others", "r"]
+    assert not report.is_relative_to(ROOT)
+
+
+def test_a_run_that_fails_is_swept_and_still_compared(tmp_path: Path, engine_directory: Path, emulator: Running) -> None:
+    """What went wrong is told, the steps before it are compared, and nothing is left on the account."""
+    emulator.fault("status", "PATCH", "/v2/serverless/*", status=500, times=None)
+    emulator.set(job_base_url="https://jobs.example/v2")
+    prefix = new_prefix()
+    real = run(emulator.url, "key", prefix, tmp_path / "real", engine_directory)
+    assert any(problem.startswith("the lifecycle failed") for problem in real.problems)
+    assert list(real.steps) == ["created", "probes"]
+    assert not any(emulator.state()[kind] for kind in PATHS)
+    beside = Record({"created": {"endpoints.queue": {"requestUrls": {"run": "https://api.runpod.ai/v2/<queue>/run"}}}})
+    found = [item for item in differences(real, beside) if item.path.endswith("requestUrls.run")]
+    assert found[0] == Difference(
+        "created", "endpoints.queue.requestUrls.run", "https://jobs.example/v2/<queue>/run", "https://api.runpod.ai/v2/<queue>/run"
+    )
+    report = json.loads(write(tmp_path / "report", real, beside).with_suffix(".json").read_text())
+    assert report["real"]["problems"] == real.problems
+
+
+def test_what_cannot_be_deleted_is_named(emulator: Running) -> None:
+    """With its id, so that somebody can delete it by hand."""
+    emulator.seed(templates=[{"id": "held", "name": "mine-held", "_inUseBy": "pod 'x'"}, {"id": "free", "name": "mine-free"}])
+    with Account(emulator.url, "key") as account:
+        (left,) = account.sweep("mine-")
+    assert left.startswith("/templates/held 'mine-held' (its deletion was answered with 400")
+    assert [item["id"] for item in emulator.state()["templates"]] == ["held"]
+
+
+def test_the_rate_limit_is_waited_for(emulator: Running) -> None:
+    """And what only reads is tried again where the server fails; a creation is not."""
+    emulator.set(quota=2, minute_seconds=1)
+    with Account(emulator.url, "key") as account:
+        assert [account.ask("GET", "/templates").status for _ in range(4)] == [200] * 4
+        emulator.set(quota=None)
+        emulator.fault("status", "*", "/v2/templates", status=503, times=1)
+        assert account.ask("GET", "/templates").status == 200
+        emulator.fault("status", "*", "/v2/templates", status=503, times=1)
+        assert account.ask("POST", "/templates", {"name": "x", "image": "y"}).status == 503
+
+
+def test_no_step_needs_more_workers_than_a_new_account_has() -> None:
+    """While one endpoint is replaced, its successor counts too."""
+    for step in steps("x-"):
+        endpoints = [item for item in step.resources.values() if item["type"].endswith(":Endpoint")]
+        assert len(endpoints) + sum(done[0] == "create-replacement" for done in step.operations.values()) <= 5
+    assert isinstance(steps("x-")[0], Step)
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "said"),
+    [({}, 0, "RUNPOD_LIVE_TEST is not 1"), ({"RUNPOD_LIVE_TEST": "1"}, 2, "no API key")],
+    ids=["not asked for", "without a key"],
+)
+def test_it_starts_only_on_demand(tmp_path: Path, environment: dict[str, str], code: int, said: str) -> None:
+    """Without the switch nothing is run, which is no failure; with it, a missing key is one."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RUNPOD_")}
+    command = [sys.executable, str(ROOT / "tools" / "live.py")]
+    done = subprocess.run(
+        command,
+        env={**inherited, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True)
