@@ -177,8 +177,10 @@ class Resource:
             value = get_in(found, item.at.path)
             if value is not None and item.at.read:
                 value = item.at.read(value)
+            if managed is None and value in ("", []):
+                continue
             leaves = open_leaf(item.path, value).items()
-            observed |= {path: leaf for path, leaf in leaves if (path in managed if managed is not None else leaf not in ("", []))}
+            observed |= {path: leaf for path, leaf in leaves if managed is None or path in managed}
         if managed is not None:
             for path, value in managed.items():
                 item = facts_at(self.inputs, path)

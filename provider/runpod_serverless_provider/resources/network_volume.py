@@ -14,6 +14,7 @@ from ..core.plan import Step
 from ..core.resource import Resource, Task
 from ..core.session import Session
 from ..core.validation import did_you_mean
+from ..core.values import UNKNOWN
 from . import forms
 from .catalog import DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog
 from .enums import one_of, word_of
@@ -90,7 +91,7 @@ class NetworkVolume(Resource):
             )
         if prior.get(("deletionProtection",)) is not False:
             for step in steps:
-                if step.replaces:
+                if step.replaces and step.new is not UNKNOWN:
                     said = "a change replaces the volume and deletes its data, which deletionProtection forbids"
                     yield Failure(step.path, f"{said}. {_UNPROTECT}")
 
