@@ -6,13 +6,13 @@ which the server may still carry it out. Only what is surely absent is created a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from .failures import OutcomeUnknown, ProviderFailure
+from .failures import ApiProblem, OutcomeUnknown, ProviderFailure
 from .listings import Listings
 from .model import Leaves
 from .ports import Voice
@@ -33,6 +33,8 @@ class Order:
     is_name_generated: bool
     import_line: str
     voice: Voice
+    is_refusal: Callable[[ApiProblem], bool]
+    """Is this a refusal that the resource knows? The API may answer one with a status that leaves doubt."""
 
     @property
     def name(self) -> Any:
@@ -75,6 +77,9 @@ class Creations:
     async def _settle(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str]) -> Mapping[str, Any] | None:
         """Find what the POST made, or make sure that it made nothing."""
         found = await self._look(order, doubt, before)
+        refusal = ApiProblem("POST", order.resource.path, doubt.status or 0, detail=doubt.cause)
+        if found is None and doubt.status is not None and order.is_refusal(refusal):
+            raise refusal
         if found is None and self._session.api.is_stopped:
             raise doubt.advised(_advice(order, ()))
         if found is None:

@@ -381,7 +381,7 @@ class Endpoint(Resource):
             return all(any(leaf is not UNKNOWN for leaf in below(planned, (name,)).values()) for name in names)
 
         yield from _compute_rules(has)
-        yield from _scaling_rules(value, defaulted)
+        yield from _scaling_rules(value)
         if isinstance(value("executionTimeoutMs"), int) and not (
             value("executionTimeoutMs") == 0 or 5000 <= value("executionTimeoutMs") <= _LONGEST_TIMEOUT_MS
         ):
@@ -630,7 +630,7 @@ def _compute_rules(has: Any) -> Iterator[Failure]:
         yield Failure(("minCudaVersion",), "excludes allowedCudaVersions; give a floor or an exact set, not both")
 
 
-def _scaling_rules(value: Any, defaulted: frozenset[str]) -> Iterator[Failure]:
+def _scaling_rules(value: Any) -> Iterator[Failure]:
     least, most = value("workers", "min"), value("workers", "max")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         yield Failure(("workers",), f"min ({least}) must not exceed max ({most})")

@@ -129,3 +129,12 @@ def test_a_refusal_is_final(world):
     with pytest.raises(ApiProblem):
         create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
     assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST"]
+
+
+def test_a_known_refusal_is_one_whatever_its_status(world):
+    """Runpod's upstream answers 500 for want of capacity; that is told at once, with what to do."""
+    detail = "There are no longer any instances available with the requested specifications."
+    world.fault(method="POST", path="/v2/serverless", action="status", status=500, detail=detail)
+    with pytest.raises(ApiProblem, match=r"no longer any instances.*name more GPU groups"):
+        create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET"]
