@@ -140,7 +140,8 @@ class Resource:
         """Build the whole body of a create. Nested objects come first, so that top-level properties win; maps are merged."""
         body: dict[str, Any] = {}
         sent = [(item, _value_at(planned, item.path)) for item in self.facts if item.is_sent and item.at.is_written]
-        sent += [(item, outputs.get(item.name)) for item in output_facts(self.outputs) if item.marker(At) and item.name in outputs]
+        resolved = [item for item in output_facts(self.outputs) if item.marker(At) is not None and item.at.is_written]
+        sent += [(item, outputs.get(item.name)) for item in resolved]
         for item, value in sorted(sent, key=lambda pair: -len(pair[0].path)):
             if value is not None:
                 _put(body, item.at.path, item.at.write(value) if item.at.write else value)

@@ -108,6 +108,7 @@ def _reason(model: type[BaseModel], path: Path, error: ErrorDetails, shown: Show
         "int_type": "a whole number",
         "int_from_float": "a whole number",
         "float_type": "a number",
+        "finite_number": "a number",
         "string_type": "a string",
         "bool_type": "true or false",
         "list_type": "a list",

@@ -215,7 +215,7 @@ class EndpointInputs(Inputs):
     """What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`."""
     scaler_value: Annotated[
         forms.Number | None,
-        At("scaling", "value"),
+        At("scaling", "value", read=forms.whole_or_not),
         Updates(),
         Default(lambda lookup: 4, "4"),
     ] = None
@@ -346,9 +346,9 @@ class EndpointOutputs(Outputs):
     """GPU pools that `gpu` was expanded to. Empty for a CPU endpoint."""
     excluded_gpu_types: Annotated[list[str], At("gpu", "excludedTypes"), DerivedFrom("gpu", "cpu")]
     """Cards of these pools that `gpu` left out."""
-    request_urls: Annotated[RequestUrls, At("requestUrls"), DerivedFrom("env", "template", "type")]
+    request_urls: Annotated[RequestUrls, At("requestUrls", is_written=False), DerivedFrom("env", "template", "type")]
     """Where requests go."""
-    created_at: Annotated[str, At("createdAt")]
+    created_at: Annotated[str, At("createdAt", is_written=False)]
     """When the endpoint was created (RFC 3339)."""
     inherited_env: Annotated[dict[str, str] | None, Secret(), DerivedFrom("templateId")] = None
     """Environment variables that the endpoint has without the program: those that `templateId` brought, and the platform's own `PORT`
@@ -510,8 +510,8 @@ class Endpoint(Resource):
     ) -> dict[Path, Any]:
         """Translate the API's endpoint; of `env` and `image`, each part goes to the property that it came from."""
         scaling = found.get("scaling") or {}
-        count = scaling.get("queueDelay", scaling.get("requestCount"))
-        plain = {**found, "scaling": {**scaling, "value": int(count) if isinstance(count, float) and count.is_integer() else count}}
+        amount = scaling.get("queueDelay", scaling.get("requestCount"))
+        plain = {**found, "scaling": {**scaling, "value": amount}}
         observed = super().observe(plain, managed, outputs, session)
         if managed is None:
             for path in [
@@ -609,15 +609,11 @@ def _shadowed(managed: Leaves) -> dict[Path, Any]:
 
 
 def _foreign_env(found: Mapping[str, Any], managed: Leaves, outputs: Mapping[str, Any]) -> dict[Path, Any]:
-    """Variables that somebody else set, where the program sets any."""
-    own, inherited = _own_env(managed), outputs.get("inheritedEnv") or {}
-    if not own and not inherited:
-        return {}
-    return {
-        ("env", key): value
-        for key, value in (found.get("env") or {}).items()
-        if key not in own and key not in _PLATFORM_KEYS and inherited.get(key) != value
-    }
+    """Variables that somebody else set, where the program sets any, and inherited ones that are others now; one that is gone is empty."""
+    own, live, inherited = _own_env(managed), found.get("env") or {}, outputs.get("inheritedEnv") or {}
+    counted = {**inherited, **(live if own else {})}
+    foreign = [key for key in counted if key not in own and key not in _PLATFORM_KEYS and live.get(key) != inherited.get(key)]
+    return {("env", key): live.get(key, "") for key in foreign}
 
 
 def _compute_rules(has: Any) -> Iterator[Failure]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ..core.validation import did_you_mean
 from .catalog import ANY, CPU_SIZES, FLAVORS
@@ -77,8 +77,9 @@ def _flashboot(value: Any) -> Any:
     return {True: "FLASHBOOT", False: "OFF"}[value] if isinstance(value, bool) else value
 
 
-def _number(value: float) -> float:
-    return int(value) if value.is_integer() else value
+def whole_or_not(value: float) -> float:
+    """Write a number without a fraction as the integer that it is."""
+    return int(value) if float(value).is_integer() else value
 
 
 def _env(value: Any) -> Any:
@@ -116,7 +117,7 @@ Ports = Annotated[list[Annotated[str, AfterValidator(_port)]], AfterValidator(la
 Env = Annotated[dict[str, str], BeforeValidator(_env), AfterValidator(_env_keys)]
 WorkersForm = BeforeValidator(_workers)
 FlashBootForm = BeforeValidator(_flashboot)
-Number = Annotated[float, AfterValidator(_number)]
+Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(whole_or_not)]
 
 
 def cpu_to_api(words: Sequence[str]) -> list[dict[str, Any]]:

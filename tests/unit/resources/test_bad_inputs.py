@@ -47,6 +47,8 @@ WRONG: Final[list[tuple[dict[str, Any], str, tuple[str, ...]]]] = [
     ({"scalerValue": 0.25}, "scalerValue", ("at least 0.5, not 0.25",)),
     ({"scalerValue": 2.5, "scalerType": "REQUEST_COUNT"}, "scalerValue", ("a whole number from 1, not 2.5",)),
     ({"scalerValue": 0, "type": "LOAD_BALANCER"}, "scalerValue", ("a whole number from 1, not 0",)),
+    ({"scalerValue": True}, "scalerValue", ("must be a number, not True",)),
+    ({"scalerValue": float("inf")}, "scalerValue", ("must be a number, not inf",)),
     ({"scalerValue": "4"}, "scalerValue", ("must be a number, not '4'",)),
     ({"executionTimeoutMs": 1}, "executionTimeoutMs", ("0 (no limit) or 5000 to 604800000 milliseconds, not 1",)),
     ({"executionTimeoutMs": 604_800_001}, "executionTimeoutMs", ("not 604800001",)),

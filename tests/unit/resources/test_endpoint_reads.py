@@ -83,12 +83,13 @@ def test_drift_of_env(world: World, endpoint: Life, program: dict[str, Any], liv
     assert endpoint.refresh() == {}
 
 
-def test_a_variable_of_the_template_that_somebody_changed_is_drift(world: World, endpoint: Life) -> None:
-    """It came with `templateId`, and returns to what it was."""
+@pytest.mark.parametrize("live", [{"MODEL": "other", "Z": "x"}, {}], ids=["changed", "gone"])
+def test_a_variable_of_the_template_that_somebody_changed_is_drift(world: World, endpoint: Life, live: dict[str, str]) -> None:
+    """It came with `templateId`, and returns to what it was; what else is there is the server's, as the program sets no env."""
     world.seed(templates=[{"id": "tmpl0", "name": "t", "image": "me/t", "env": {"MODEL": "m"}}])
     program = {"templateId": "tmpl0", "gpu": "ADA_24"}
     endpoint.up(program)
-    world.drift("endpoints", endpoint.id, env={"MODEL": "other"})
+    world.drift("endpoints", endpoint.id, env=live)
     assert endpoint.refresh() == {"env.MODEL": "delete"}
     world.forget()
     endpoint.up(program)
@@ -120,6 +121,13 @@ def test_a_default_that_drifted_returns(world: World, endpoint: Life, changes: A
     world.forget()
     endpoint.up({"updateStrategy": "inPlace"})
     assert len(world.bodies("PATCH")) == 1
+    assert endpoint.refresh() == {}
+
+
+def test_on_a_load_balancer_without_env_nothing_is_drift(world: World, endpoint: Life) -> None:
+    """The platform's own variables are no sign that the program sets any."""
+    endpoint.up({"type": "LOAD_BALANCER", "image": "me/x"})
+    world.drift("endpoints", endpoint.id, env={"PORT": "8000", "Z": "x"})
     assert endpoint.refresh() == {}
 
 
