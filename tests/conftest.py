@@ -15,7 +15,7 @@ ALLOWED_SKIPS: Final = (
 )
 """How the reason of a skip begins that is no failure in CI: there, whatever else is skipped was meant to run."""
 
-SHARING: Final = ("tests/engine/test_recreate_table.py",)
+SHARING: Final = ("tests/engine/test_recreate_table.py", "tests/drift/test_drift_properties.py", "tests/drift/test_drift_story.py")
 """Modules whose tests share what is dear to set up, so that one process runs them all."""
 
 pytest_plugins = ("engine.harness",)

@@ -22,8 +22,6 @@ from runpod_serverless_provider.resources import RESOURCES
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
 
-pytestmark = pytest.mark.xdist_group("drift of properties")
-
 KINDS: Final = {"Endpoint": "endpoints", "NetworkVolume": "networkVolumes", "PodTemplate": "templates", "Registry": "registries"}
 STRATEGIES: Final = ("replace", "inPlace")
 

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..core.values import UNKNOWN
+from ..signatures import SECRET, SIGNATURE_KEY, UNKNOWN_SENTINELS
 
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
-_COMPUTED: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _QUIET: Final = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",  # the same events from every verb, one a line
@@ -210,10 +208,10 @@ def _step(metadata: Mapping[str, Any]) -> Step:
 
 def _told(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return UNKNOWN if value.get(_SIGNATURE) == _SECRET else {key: _told(item) for key, item in value.items()}
+        return UNKNOWN if value.get(SIGNATURE_KEY) == SECRET else {key: _told(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_told(item) for item in value]
-    return UNKNOWN if value == _COMPUTED else value
+    return UNKNOWN if isinstance(value, str) and value in UNKNOWN_SENTINELS else value
 
 
 def _own(steps: Iterable[Step]) -> list[Step]:

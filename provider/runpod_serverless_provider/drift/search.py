@@ -77,9 +77,8 @@ def _chosen(known: Sequence[StackName], wanted: Sequence[str], all_stacks: bool)
     if all_stacks:
         return list(known)
     if wanted:
-        return [
-            next((name for name in known if word in (name.full, name.stack)), StackName(word)) for word in dict.fromkeys(wanted)
-        ]
+        found = (next((name for name in known if word in (name.full, name.stack)), StackName(word)) for word in wanted)
+        return list(dict.fromkeys(found))
     selected = [name for name in known if name.is_selected]
     if not selected:
         there = f" (there are {', '.join(name.stack for name in known)})" if known else ""
