@@ -25,8 +25,8 @@ class Step:
     old: Any
     new: Any
     replaces: bool
-    is_drift: bool = False
-    is_shadowed: bool = False
+    is_drift: bool
+    is_shadowed: bool
 
     @property
     def is_state_only(self) -> bool:

@@ -559,7 +559,12 @@ class Endpoint(Resource):
 
     def secrets(self, given: frozenset[Path]) -> frozenset[Path]:
         """Carry secrets over to the outputs that repeat them elsewhere."""
-        carried = {("template",): ("image",), ("template", "image"): ("image",)}
+        carried = {
+            ("template",): ("image",),
+            ("template", "image"): ("image",),
+            ("env", "HEALTH_CHECK_PATH"): ("requestUrls", "health"),
+            ("template", "env", "HEALTH_CHECK_PATH"): ("requestUrls", "health"),
+        }
         found = super().secrets(given) | {to for path, to in carried.items() if path in given}
         if any(path[0] == "gpu" for path in given if path):
             found |= {("gpuPools",), ("excludedGpuTypes",)}

@@ -291,6 +291,8 @@ SECRETS: Final[list[tuple[Path, Path]]] = [
     (("env", "A"), ("env", "A")),
     (("template",), ("image",)),
     (("template", "image"), ("image",)),
+    (("env", "HEALTH_CHECK_PATH"), ("requestUrls", "health")),
+    (("template", "env", "HEALTH_CHECK_PATH"), ("requestUrls", "health")),
     (("gpu",), ("gpuPools",)),
     (("gpu", 0), ("excludedGpuTypes",)),
 ]

@@ -155,6 +155,7 @@ SAME: Final = [
     ({"volume": "vol0one"}, {"volume": ["vol0one"]}),
     ({"type": "QUEUE", "pythonVersion": "3.12", "minCudaVersion": "12.8", "gpuCount": 1, "idleTimeout": 60}, {}),
     ({"image": None, "env": None, "template": None}, {}),
+    ({}, {"image": "runpod/flash:py3.12-latest", "minCudaVersion": "12.8"}),
 ]
 
 
@@ -230,6 +231,12 @@ def test_between_gpu_and_cpu_an_endpoint_is_always_replaced(endpoint: Life, stra
     }
     assert endpoint.id != first
     assert endpoint.up({**after, "updateStrategy": strategy}) == {}
+
+
+def test_a_managed_image_that_is_stated_changes_nothing_beside_another_change(endpoint: Life) -> None:
+    """The Python version that chose it goes with nobody noticing."""
+    endpoint.up({})
+    assert endpoint.plan({"image": "runpod/flash:py3.12-latest", "minCudaVersion": "12.8", "workers": 3}) == {"workers": "update"}
 
 
 def test_a_setting_that_no_patch_takes_away_replaces_also_in_place(world: World, endpoint: Life) -> None:

@@ -164,6 +164,12 @@ def test_an_unknown_template_that_replaces_anyway_needs_no_warning(world: World,
     assert world.notes.warnings == []
 
 
+def test_a_default_that_may_come_with_an_unknown_is_not_told(endpoint: Life) -> None:
+    """It follows from what is shown."""
+    endpoint.up(BASE)
+    assert endpoint.plan({**BASE, "image": UNKNOWN}) == {"image": "update_replace"}
+
+
 def test_an_unknown_volume_replaces_with_its_data_center(endpoint: Life, volume: Life) -> None:
     """As it may be elsewhere."""
     volume.up({})
