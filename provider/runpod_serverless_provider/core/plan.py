@@ -108,12 +108,8 @@ def _pairs(prior: Leaves, planned: Leaves) -> Iterator[tuple[Path, Any, Any]]:
     unknown = [path for path, value in planned.items() if value is UNKNOWN]
     hidden = {path for path in prior for above in unknown if path != above and path[: len(above)] == above}
     for path in dict.fromkeys([*planned, *prior]):
-        if path in hidden:
-            continue
-        old = prior.get(path)
-        if old is None and planned.get(path) is UNKNOWN and any(other[: len(path)] == path for other in hidden):
-            old = {other: prior[other] for other in hidden if other[: len(path)] == path}
-        yield path, old, planned.get(path)
+        if path not in hidden:
+            yield path, prior.get(path), planned.get(path)
 
 
 def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strategy, places: Container[Path]) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import pytest
 
+from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import CheckFailed, ProviderFailure
 from runpod_serverless_provider.resources import forms
 from runpod_serverless_provider.resources.catalog import SHIPPED_GPUS, Gpus, select, words_for
@@ -130,6 +132,23 @@ def test_the_catalog_is_asked_once_a_process(world: World) -> None:
         Life(world, "Endpoint", name).preview({"image": "me/x", **program})
     assert world.sent == ["GET /catalog/gpus", "GET /catalog/cpus"]
     assert {exchange.query for exchange in world.recent} == {"include=AVAILABILITY&product=SERVERLESS"}
+
+
+def test_several_that_ask_at_once_share_the_answers(world: World) -> None:
+    """One GET of the catalog and one list of volumes serve all endpoints of a stack."""
+    (volume,) = world.seed(networkVolumes=[{"name": "v"}])["networkVolumes"]
+    lives = [Life(world, "Endpoint", f"e{index}") for index in range(5)]
+    programs = [{"image": "me/x", "gpu": "NVIDIA L4", "volume": volume}, {"image": "me/x", "cpu": "cpu3c-2-4", "volume": volume}]
+    requests = [
+        verbs.Create(life.token, life.urn, life.checked(programs[index % 2]), preview=True, voice=world.notes)
+        for index, life in enumerate(lives)
+    ]
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(world.provider.create(request) for request in requests))
+
+    world.run(all_at_once())
+    assert sorted(world.sent) == ["GET /catalog/cpus", "GET /catalog/gpus", "GET /network-volumes"]
 
 
 def test_a_flavor_without_stock_is_left_to_the_api(world: World, endpoint: Life) -> None:
