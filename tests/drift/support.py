@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from engine.harness import TIMEOUT_SECONDS, Stack
+from engine.harness import ROOT, TIMEOUT_SECONDS, Stack
 from runpod_serverless_provider.drift import Report, ResourceDrift, StackReport, find_drift
 
 PROGRAM: Final = Path(sys.executable).parent / "runpod-serverless"
@@ -52,3 +54,17 @@ def command(stack: Stack, *arguments: str, **variables: str) -> subprocess.Compl
 def identifiers(stack: Stack) -> dict[str, str]:
     """Give the ids in the state by the resources' names."""
     return {item["urn"].rpartition("::")[2]: item["id"] for item in stack.state() if item.get("id")}
+
+
+def with_hosts(stack: Stack, directory: Path) -> None:
+    """Put on PATH what the official release of Pulumi has beside the CLI: the hosts of Python programs and of dynamic providers."""
+    programs = {
+        "pulumi-language-python": f'{shlex.quote(str(ROOT / "tests/docs/python_host.py"))} "$@"',
+        "pulumi-resource-pulumi-python": '-u -m pulumi.dynamic "$@"',
+    }
+    directory.mkdir()
+    for name, arguments in programs.items():
+        script = directory / name
+        script.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments}\n")
+        script.chmod(0o755)
+    stack.environment["PATH"] = os.pathsep.join([stack.environment["PATH"], str(directory)])

@@ -142,6 +142,27 @@ def test_a_hidden_difference_of_the_dynamic_door_is_said_of_all_secrets() -> Non
     assert _found(done("update", "api", DYNAMIC, old=old, new=old)) == {"api": {"env": ("[secret]", "[secret]")}}
 
 
+def test_a_secret_that_the_dynamic_door_seals_as_a_whole_is_no_difference_by_itself() -> None:
+    """Its state has the secret within, and what it reads is secret by the top-level name."""
+    old = state({"env": {"A": "1", "B": SECRET}, "workers": {"min": 0, "max": 3}})
+    new = state({"env": SECRET, "workers": {"min": 0, "max": 2}})
+    assert _found(done("update", "api", DYNAMIC, old=old, new=new)) == {"api": {"workers.max": (3, 2)}}
+    only = state({"env": SECRET, "workers": {"min": 0, "max": 3}}, old["outputs"] if old else None)
+    assert _found(done("update", "api", DYNAMIC, old=old, new=only)) == {"api": {"env": ("[secret]", "[secret]")}}
+
+
+def test_what_became_secret_as_a_whole_differs() -> None:
+    """The program called nothing in it a secret, so what is in it now is not the program's alone."""
+    old, new = state({"env": {"A": "1"}}), state({"env": SECRET})
+    assert _found(done("update", "api", DYNAMIC, old=old, new=new)) == {"api": {"env": ("[secret]", "[secret]")}}
+
+
+def test_a_path_into_what_is_secret_on_one_side_as_a_whole() -> None:
+    """It is named, and neither value is taken for absent."""
+    old, new = state({"env": {"A": SECRET, "B": "1"}}), state({"env": SECRET})
+    assert _found(done("update", old=old, new=new, changes={"env.A": "update"})) == {"api": {"env.A": ("[secret]", "[secret]")}}
+
+
 def test_computed_outputs_of_the_dynamic_door_are_no_drift() -> None:
     """A new time stamp is no property of the program's."""
     old, new = state({"name": "a"}, {"name": "a", "createdAt": "1"}), state({"name": "a"}, {"name": "a", "createdAt": "2"})
@@ -223,6 +244,13 @@ def test_a_refusal_is_said_where_it_belongs() -> None:
     message = f"{VOLUME} resource 'models': property size value {{20}} has a problem: size: a network volume cannot shrink"
     drift, ahead = _planned(refreshed, run(error(message, urn("models", VOLUME)), exit_code=1))
     assert (drift.up, drift.remark, ahead) == (Up.FAIL, "size: a network volume cannot shrink", None)
+
+
+def test_a_refusal_of_the_dynamic_door_is_said_without_its_trace() -> None:
+    """Its provider raises, and the engine shows where."""
+    message = "Traceback (most recent call last):\n  File x\nmodule.RunpodError: NetworkVolume 'models': size: it cannot shrink"
+    plan = plans(run(error(message, urn("models", DYNAMIC)), exit_code=1))[urn("models", DYNAMIC)]
+    assert (plan.up, plan.remark) == (Up.FAIL, "NetworkVolume 'models': size: it cannot shrink")
 
 
 def test_an_error_of_the_program_is_no_resource_s() -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..core.checking import known_properties
+from ..core.model import nest
 from ..core.resource import PACKAGE, Resource
 from ..core.validation import tolerant
-from ..core.values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, leaves, parse_pattern, render_path
+from ..core.values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, is_within, leaves, parse_pattern, render_path
 from ..resources import RESOURCES
 from .engine import Run, Step, parts_of
 from .report import SECRET, PropertyDrift, ResourceDrift, Undeployed, Up
@@ -75,7 +76,8 @@ def drifted(refreshed: Run, external: frozenset[str]) -> Iterator[tuple[Resource
         if found.is_gone:
             yield found, step
             continue
-        properties = tuple(_property(change, step.type) for change in _changes(step))
+        changes = sorted(_changes(step), key=lambda change: render_path(change.path))
+        properties = tuple(_property(change, step.type) for change in changes)
         if properties:
             yield replace(found, properties=properties), step
 
@@ -94,11 +96,20 @@ def plans(previewed: Run) -> dict[str, Plan]:
         up = _UPS.get(step.op, Up.RECREATE)
         known = found.get(step.urn)
         if known is None or (step.changes and not known.changes):
-            found[step.urn] = Plan(up, step, () if up in (Up.CREATE, Up.DELETE, Up.NOTHING) else tuple(_changes(step)))
+            found[step.urn] = Plan(
+                up, step, () if up in (Up.CREATE, Up.DELETE, Up.NOTHING) else tuple(_changes(step, is_plan=True))
+            )
     for urn, message in previewed.complaints:
         if kind_of(parts_of(urn)[0]):
-            found[urn] = Plan(Up.FAIL, remark=_PROPERTY.sub("", message))
+            found[urn] = Plan(Up.FAIL, remark=_remark(message))
     return found
+
+
+def _remark(message: str) -> str:
+    """Leave out what the engine puts before a failure of ours: the resource, or Python's trace where it is the dynamic door's."""
+    if message.startswith("Traceback "):
+        return message.splitlines()[-1].partition(": ")[2]
+    return _PROPERTY.sub("", message)
 
 
 def with_plan(drift: ResourceDrift, plan: Plan | None) -> ResourceDrift:
@@ -154,27 +165,39 @@ def _is_other(planned: Any, prior: Any) -> bool:
     return not contains_unknown([planned, prior]) and planned != prior
 
 
-def _changes(step: Step) -> Iterator[Change]:
+def _changes(step: Step, *, is_plan: bool = False) -> Iterator[Change]:
     """Yield the values that differ, each once and in canonical form, as one spelling may hold several properties.
+
+    The outputs of a plan are only foretold, and say nothing.
 
     Without a diff by paths (the dynamic door has none), all values are compared; what is secret on both sides may then differ unseen,
     and that it does is known only where nothing else explains what the engine says.
     """
     given = {parse_pattern(path): kind.endswith("replace") for path, kind in (step.changes or {}).items()}
     given = given or {(name,): name in step.replaces for name in step.names} or {(): False}
-    sides = [
-        (_canonical(step.type, step.old.get(side)), _canonical(step.type, step.new.get(side))) for side in ("inputs", "outputs")
-    ]
+    inputs, outputs = (
+        _aligned(*(_canonical(step.type, state.get(side)) for state in (step.old, step.new))) for side in ("inputs", "outputs")
+    )
+    outputs = ({}, {}) if is_plan else outputs
     seen: set[Path] = set()
     for path, is_replacing in given.items():
-        found = next(filter(None, (_differing(old, new, path, is_replacing) for old, new in sides)), None)
-        if found is None:
-            found = [Change(path, _at(sides[0][0], path), _at(sides[0][1], path), is_replacing)] if path else []
+        found = _differing(*inputs, path, is_replacing) or _differing(*outputs, path, is_replacing)
+        if path and not found:
+            found = [Change(path, _at(inputs[0], path), _at(inputs[1], path), is_replacing)]
         yield from (change for change in found if change.path not in seen)
         seen |= {change.path for change in found}
-    if not seen and step.old.get("outputs") == step.new.get("outputs"):
-        hidden = [path for path, value in sides[0][0].items() if value is UNKNOWN]
-        yield from (Change(path, UNKNOWN, UNKNOWN) for path in hidden)
+    if not seen and (is_plan or step.old.get("outputs") == step.new.get("outputs")):
+        yield from (Change(path, UNKNOWN, UNKNOWN) for path, value in inputs[0].items() if value is UNKNOWN)
+
+
+def _aligned(old: dict[Path, Any], new: dict[Path, Any]) -> tuple[dict[Path, Any], dict[Path, Any]]:
+    """Take together on one side what is secret as a whole on the other: a whole that held secrets is a secret, too."""
+    for one, other in ((old, new), (new, old)):
+        for path in [path for path, value in one.items() if value is UNKNOWN]:
+            within = {leaf: other.pop(leaf) for leaf in [*other] if is_within(leaf, path)}
+            if within:
+                other[path] = UNKNOWN if UNKNOWN in within.values() else nest({leaf[len(path) :]: within[leaf] for leaf in within})
+    return old, new
 
 
 def _differing(old: Mapping[Path, Any], new: Mapping[Path, Any], path: Path, is_replacing: bool) -> list[Change]:
