@@ -97,13 +97,14 @@ class Default:
     `choose` gets a `Lookup` of canonical inputs and returns the value in the user's form, or None for no default. Where it looks at a
     value that is not known, the default is unknown too. `text` says the default in the schema and the README. A default is kept from one
     run to the next unless one of the properties that it looks at (`derived_from`, whose names may have dots) changes; one that
-    `follows_settings` is chosen anew each time.
+    `follows_settings` is chosen anew each time. One that `is_certain` always gives a value, so that the output is always there.
     """
 
     choose: Callable[[Lookup], Any]
     text: str
     derived_from: tuple[str, ...] = ()
     follows_settings: bool = False
+    is_certain: bool = False
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class EndpointInputs(Inputs):
         Literal["QUEUE", "LOAD_BALANCER"] | None,
         EnumName("EndpointType", "How requests reach workers: through a queue of jobs, or straight through a load balancer."),
         Recreates("the API cannot change how requests are routed", is_patchable=False),
-        Default(lambda lookup: "QUEUE", "`QUEUE`"),
+        Default(lambda lookup: "QUEUE", "`QUEUE`", is_certain=True),
     ] = None
     """How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP)."""
     cpu: Annotated[
@@ -190,7 +190,12 @@ class EndpointInputs(Inputs):
         At("dataCenterIds", write=forms.data_centers_to_api, read=forms.data_centers_from_api),
         Spelled(one_or_many(word_of("DataCenter"))),
         Recreates(f"another data center {_WORKERS}"),
-        Default(_data_center, "the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`", ("volume",)),
+        Default(
+            _data_center,
+            "the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`",
+            ("volume",),
+            is_certain=True,
+        ),
     ] = None
     """Data center or data centers that workers may run in; `any` lets the scheduler choose."""
     workers: Annotated[
@@ -198,7 +203,7 @@ class EndpointInputs(Inputs):
         forms.WorkersForm,
         Spelled(one_of({"type": "integer"}, reference("Workers"))),
         Updates(),
-        Default(lambda lookup: {"min": 0, "max": 1}, "`{min: 0, max: 1}`"),
+        Default(lambda lookup: {"min": 0, "max": 1}, "`{min: 0, max: 1}`", is_certain=True),
     ] = None
     """Workers at most (a number, with none always on), or `{min, max}`."""
     scaler_type: Annotated[
@@ -210,6 +215,7 @@ class EndpointInputs(Inputs):
             lambda lookup: "REQUEST_COUNT" if lookup("type") == "LOAD_BALANCER" else "QUEUE_DELAY",
             "`QUEUE_DELAY` for a queue, `REQUEST_COUNT` for a load balancer",
             ("type",),
+            is_certain=True,
         ),
     ] = None
     """What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`."""
@@ -217,7 +223,7 @@ class EndpointInputs(Inputs):
         forms.Number | None,
         At("scaling", "value", read=forms.whole_or_not),
         Updates(),
-        Default(lambda lookup: 4, "4"),
+        Default(lambda lookup: 4, "4", is_certain=True),
     ] = None
     """With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number
     from 1."""
@@ -229,7 +235,9 @@ class EndpointInputs(Inputs):
         Field(ge=1, le=3600),
     ] = None
     """Seconds that a worker stays up after a request, 1 to 3600."""
-    execution_timeout_ms: Annotated[int | None, At("timeout"), Updates(), Default(lambda lookup: 0, "0 (no limit)")] = None
+    execution_timeout_ms: Annotated[
+        int | None, At("timeout"), Updates(), Default(lambda lookup: 0, "0 (no limit)", is_certain=True)
+    ] = None
     """Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days)."""
     flashboot: Annotated[
         Literal["OFF", "FLASHBOOT", "PRIORITY_FLASHBOOT"] | None,
@@ -237,7 +245,7 @@ class EndpointInputs(Inputs):
         EnumName("FlashBoot", "How workers start from cached images."),
         Spelled(one_of({"type": "boolean"}, *word_of("FlashBoot"))),
         Recreates(f"another way of starting {_WORKERS}"),
-        Default(lambda lookup: True, "`true`"),
+        Default(lambda lookup: True, "`true`", is_certain=True),
     ] = None
     """Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`."""
     template_id: Annotated[
@@ -300,6 +308,7 @@ class EndpointInputs(Inputs):
             lambda lookup: lookup.session.settings.default_update_strategy,
             "the provider's `defaultUpdateStrategy`, else `replace`",
             follows_settings=True,
+            is_certain=True,
         ),
     ] = None
     """What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a
@@ -312,7 +321,7 @@ class EndpointInputs(Inputs):
     """Python packages (pip requirements) for function calls. They travel with each call and are kept in state only."""
     system_dependencies: Annotated[list[forms.Text] | None, StateOnly()] = None
     """System packages (apt) for function calls. They travel with each call and are kept in state only."""
-    accelerate_downloads: Annotated[bool | None, StateOnly(), Default(lambda lookup: True, "`true`")] = None
+    accelerate_downloads: Annotated[bool | None, StateOnly(), Default(lambda lookup: True, "`true`", is_certain=True)] = None
     """Faster downloads of dependencies for function calls. Travels with each call and is kept in state only."""
 
 

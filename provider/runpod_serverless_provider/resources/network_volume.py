@@ -32,14 +32,16 @@ class NetworkVolumeInputs(Inputs):
 
     name: Annotated[forms.Text | None, AutoNamed(), Updates()] = None
     """Name in the Runpod console; need not be unique."""
-    size: Annotated[int | None, Updates("growing only"), Default(lambda lookup: 100, "100"), Field(ge=10, le=4096)] = None
+    size: Annotated[
+        int | None, Updates("growing only"), Default(lambda lookup: 100, "100", is_certain=True), Field(ge=10, le=4096)
+    ] = None
     """Size in GB, 10 to 4096. It can grow, never shrink."""
     datacenter: Annotated[
         forms.DataCenterWord | None,
         At("dataCenter"),
         Spelled(one_of(*word_of("DataCenter"))),
         Recreates("a volume cannot move, so its data is lost", is_patchable=False),
-        Default(lambda lookup: DEFAULT_DATA_CENTER, "`EU-RO-1`"),
+        Default(lambda lookup: DEFAULT_DATA_CENTER, "`EU-RO-1`", is_certain=True),
     ] = None
     """Data center that the volume is in. Endpoints that mount it run there."""
     type: Annotated[
@@ -48,10 +50,10 @@ class NetworkVolumeInputs(Inputs):
         Recreates("a volume cannot change its storage, so its data is lost", is_patchable=False),
     ] = None
     """Storage tier. Default: the data center's own."""
-    adopt_existing: Annotated[bool | None, StateOnly(), Default(lambda lookup: False, "`false`")] = None
+    adopt_existing: Annotated[bool | None, StateOnly(), Default(lambda lookup: False, "`false`", is_certain=True)] = None
     """Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted
     by this provider."""
-    deletion_protection: Annotated[bool | None, StateOnly(), Default(lambda lookup: True, "`true`")] = None
+    deletion_protection: Annotated[bool | None, StateOnly(), Default(lambda lookup: True, "`true`", is_certain=True)] = None
     """Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own."""
 
 

@@ -35,7 +35,7 @@ class PodTemplateInputs(Inputs):
         Literal["NVIDIA", "AMD", "CPU"] | None,
         EnumName("TemplateCategory", "Hardware that a template is for."),
         Updates(),
-        Default(lambda lookup: "NVIDIA", "`NVIDIA`"),
+        Default(lambda lookup: "NVIDIA", "`NVIDIA`", is_certain=True),
     ] = None
     """Hardware that the template is for."""
     image: Annotated[
@@ -44,7 +44,9 @@ class PodTemplateInputs(Inputs):
         Default(_managed_image, "the managed Flash worker image for `category`; none for `AMD`", ("category",)),
     ] = None
     """Container image."""
-    container_disk_in_gb: Annotated[int | None, At("disk"), Updates(_LATER), Default(lambda lookup: 64, "64"), Field(ge=1)] = None
+    container_disk_in_gb: Annotated[
+        int | None, At("disk"), Updates(_LATER), Default(lambda lookup: 64, "64", is_certain=True), Field(ge=1)
+    ] = None
     """Container disk in GB, wiped when a worker stops."""
     env: Annotated[
         forms.Env | None,
@@ -64,7 +66,7 @@ class PodTemplateInputs(Inputs):
     """Exposed ports with their protocol, such as `8000/http`."""
     registry_auth_id: Annotated[forms.Text | None, At("registry", clear=None), Updates(_LATER)] = None
     """ID of the registry credentials with which a private image is pulled."""
-    public: Annotated[bool | None, Updates(), Default(lambda lookup: False, "`false`")] = None
+    public: Annotated[bool | None, Updates(), Default(lambda lookup: False, "`false`", is_certain=True)] = None
     """Can other Runpod users see the template?"""
     allowed_cuda_versions: Annotated[
         forms.CudaVersions | None,

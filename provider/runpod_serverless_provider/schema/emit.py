@@ -18,6 +18,7 @@ from ..core.model import (
     Secret,
     StateOnly,
     Updates,
+    WriteOnly,
     facts,
     output_facts,
 )
@@ -28,7 +29,8 @@ from ..resources.enums import OPEN_ENUMS, one_of, reference, word_of
 from .types import literal_values, nested_types, spelled_type, type_of
 
 _DESCRIPTION: Final = (
-    "Runpod serverless endpoints and network volumes, with the parameters of Runpod Flash, on the Runpod REST API v2."
+    "Runpod serverless endpoints, network volumes, templates and registry credentials, with the parameters of Runpod Flash, on the Runpod "
+    "REST API v2."
 )
 
 
@@ -60,7 +62,7 @@ def emit(resources: Iterable[Resource], functions: Iterable[Function] = ()) -> d
                 "respectSchemaVersion": True,
                 "inputTypes": "classes-and-dicts",
             },
-            "nodejs": {"packageName": DISTRIBUTION, "respectSchemaVersion": True},
+            "nodejs": {"packageName": DISTRIBUTION, "dependencies": {"@pulumi/pulumi": "^3.243.0"}, "respectSchemaVersion": True},
         },
     }
 
@@ -102,6 +104,8 @@ def _answer(function: Function) -> dict[str, Any]:
 def _found(resource: Resource, without: Iterable[str] = ()) -> dict[str, Any]:
     """Describe a resource that a function found: its id and its properties."""
     spec = _resource(resource)
+    unseen = {item.name for item in resource.facts if isinstance(item.effect, StateOnly) or item.marker(WriteOnly)}
+    without = {*without, *unseen}
     spec["properties"] = {name: item for name, item in spec["properties"].items() if name not in without}
     identity = {"type": "string", "description": f"Id of the {resource.noun}."}
     properties = {"id": identity, **{name: _without_effect(item) for name, item in spec["properties"].items()}}
@@ -164,6 +168,7 @@ def _resource(resource: Resource) -> dict[str, Any]:
 
 def _always_set(given: Iterable[Facts], computed: Iterable[Facts], resource: Resource) -> set[str]:
     named = {item.name for item in given if item.marker(AutoNamed) or item.info.is_required()}
+    named |= {item.name for item in given if (default := item.marker(Default)) is not None and default.is_certain}
     return named | {item.name for item in computed if item.info.is_required()} | set(resource.always_shown)
 
 

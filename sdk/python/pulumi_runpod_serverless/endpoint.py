@@ -638,7 +638,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="accelerateDownloads")
-    def accelerate_downloads(self) -> pulumi.Output[Optional[_builtins.bool]]:
+    def accelerate_downloads(self) -> pulumi.Output[_builtins.bool]:
         """
         Faster downloads of dependencies for function calls. Travels with each call and is kept in state only. Default: `true`. A change updates the state only, without a request.
         """
@@ -670,7 +670,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def datacenter(self) -> pulumi.Output[Optional[Sequence[_builtins.str]]]:
+    def datacenter(self) -> pulumi.Output[Sequence[_builtins.str]]:
         """
         Data center or data centers that workers may run in; `any` lets the scheduler choose. Default: the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`. A change recreates the endpoint because another data center recreates workers, as the parameter reference of Flash has it.
         """
@@ -702,7 +702,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="executionTimeoutMs")
-    def execution_timeout_ms(self) -> pulumi.Output[Optional[_builtins.int]]:
+    def execution_timeout_ms(self) -> pulumi.Output[_builtins.int]:
         """
         Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days). Default: 0 (no limit). A change updates the endpoint.
         """
@@ -710,7 +710,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def flashboot(self) -> pulumi.Output[Optional[_builtins.str]]:
+    def flashboot(self) -> pulumi.Output[_builtins.str]:
         """
         Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`. Default: `true`. A change recreates the endpoint because another way of starting recreates workers, as the parameter reference of Flash has it.
         """
@@ -798,7 +798,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="scalerType")
-    def scaler_type(self) -> pulumi.Output[Optional[_builtins.str]]:
+    def scaler_type(self) -> pulumi.Output[_builtins.str]:
         """
         What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`. Default: `QUEUE_DELAY` for a queue, `REQUEST_COUNT` for a load balancer. A change updates the endpoint.
         """
@@ -806,7 +806,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="scalerValue")
-    def scaler_value(self) -> pulumi.Output[Optional[_builtins.float]]:
+    def scaler_value(self) -> pulumi.Output[_builtins.float]:
         """
         With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1. Default: 4. A change updates the endpoint.
         """
@@ -838,7 +838,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def type(self) -> pulumi.Output[Optional[_builtins.str]]:
+    def type(self) -> pulumi.Output[_builtins.str]:
         """
         How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP). Default: `QUEUE`. A change recreates the endpoint because the API cannot change how requests are routed, also with `updateStrategy: inPlace`.
         """
@@ -846,7 +846,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="updateStrategy")
-    def update_strategy(self) -> pulumi.Output[Optional[_builtins.str]]:
+    def update_strategy(self) -> pulumi.Output[_builtins.str]:
         """
         What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`). Default: the provider's `defaultUpdateStrategy`, else `replace`. A change updates the state only, without a request.
         """
@@ -870,7 +870,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def workers(self) -> pulumi.Output[Optional['outputs.Workers']]:
+    def workers(self) -> pulumi.Output['outputs.Workers']:
         """
         Workers at most (a number, with none always on), or `{min, max}`. Default: `{min: 0, max: 1}`.
         """

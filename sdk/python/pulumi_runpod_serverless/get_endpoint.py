@@ -24,10 +24,7 @@ __all__ = [
 
 @pulumi.output_type
 class GetEndpointResult:
-    def __init__(__self__, accelerate_downloads=None, allowed_cuda_versions=None, cpu=None, created_at=None, datacenter=None, dependencies=None, env=None, excluded_gpu_types=None, execution_timeout_ms=None, flashboot=None, gpu=None, gpu_count=None, gpu_pools=None, id=None, idle_timeout=None, image=None, inherited_env=None, min_cuda_version=None, name=None, python_version=None, request_urls=None, scaler_type=None, scaler_value=None, system_dependencies=None, template=None, template_id=None, type=None, update_strategy=None, volume=None, wait_for_ready=None, workers=None):
-        if accelerate_downloads and not isinstance(accelerate_downloads, bool):
-            raise TypeError("Expected argument 'accelerate_downloads' to be a bool")
-        pulumi.set(__self__, "accelerate_downloads", accelerate_downloads)
+    def __init__(__self__, allowed_cuda_versions=None, cpu=None, created_at=None, datacenter=None, env=None, excluded_gpu_types=None, execution_timeout_ms=None, flashboot=None, gpu=None, gpu_count=None, gpu_pools=None, id=None, idle_timeout=None, image=None, inherited_env=None, min_cuda_version=None, name=None, python_version=None, request_urls=None, scaler_type=None, scaler_value=None, template=None, template_id=None, type=None, volume=None, workers=None):
         if allowed_cuda_versions and not isinstance(allowed_cuda_versions, list):
             raise TypeError("Expected argument 'allowed_cuda_versions' to be a list")
         pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
@@ -40,9 +37,6 @@ class GetEndpointResult:
         if datacenter and not isinstance(datacenter, list):
             raise TypeError("Expected argument 'datacenter' to be a list")
         pulumi.set(__self__, "datacenter", datacenter)
-        if dependencies and not isinstance(dependencies, list):
-            raise TypeError("Expected argument 'dependencies' to be a list")
-        pulumi.set(__self__, "dependencies", dependencies)
         if env and not isinstance(env, dict):
             raise TypeError("Expected argument 'env' to be a dict")
         pulumi.set(__self__, "env", env)
@@ -94,9 +88,6 @@ class GetEndpointResult:
         if scaler_value and not isinstance(scaler_value, float):
             raise TypeError("Expected argument 'scaler_value' to be a float")
         pulumi.set(__self__, "scaler_value", scaler_value)
-        if system_dependencies and not isinstance(system_dependencies, list):
-            raise TypeError("Expected argument 'system_dependencies' to be a list")
-        pulumi.set(__self__, "system_dependencies", system_dependencies)
         if template and not isinstance(template, dict):
             raise TypeError("Expected argument 'template' to be a dict")
         pulumi.set(__self__, "template", template)
@@ -106,26 +97,12 @@ class GetEndpointResult:
         if type and not isinstance(type, str):
             raise TypeError("Expected argument 'type' to be a str")
         pulumi.set(__self__, "type", type)
-        if update_strategy and not isinstance(update_strategy, str):
-            raise TypeError("Expected argument 'update_strategy' to be a str")
-        pulumi.set(__self__, "update_strategy", update_strategy)
         if volume and not isinstance(volume, list):
             raise TypeError("Expected argument 'volume' to be a list")
         pulumi.set(__self__, "volume", volume)
-        if wait_for_ready and not isinstance(wait_for_ready, int):
-            raise TypeError("Expected argument 'wait_for_ready' to be a int")
-        pulumi.set(__self__, "wait_for_ready", wait_for_ready)
         if workers and not isinstance(workers, dict):
             raise TypeError("Expected argument 'workers' to be a dict")
         pulumi.set(__self__, "workers", workers)
-
-    @_builtins.property
-    @pulumi.getter(name="accelerateDownloads")
-    def accelerate_downloads(self) -> Optional[_builtins.bool]:
-        """
-        Faster downloads of dependencies for function calls. Travels with each call and is kept in state only.
-        """
-        return pulumi.get(self, "accelerate_downloads")
 
     @_builtins.property
     @pulumi.getter(name="allowedCudaVersions")
@@ -153,19 +130,11 @@ class GetEndpointResult:
 
     @_builtins.property
     @pulumi.getter
-    def datacenter(self) -> Optional[Sequence[_builtins.str]]:
+    def datacenter(self) -> Sequence[_builtins.str]:
         """
         Data center or data centers that workers may run in; `any` lets the scheduler choose.
         """
         return pulumi.get(self, "datacenter")
-
-    @_builtins.property
-    @pulumi.getter
-    def dependencies(self) -> Optional[Sequence[_builtins.str]]:
-        """
-        Python packages (pip requirements) for function calls. They travel with each call and are kept in state only.
-        """
-        return pulumi.get(self, "dependencies")
 
     @_builtins.property
     @pulumi.getter
@@ -185,7 +154,7 @@ class GetEndpointResult:
 
     @_builtins.property
     @pulumi.getter(name="executionTimeoutMs")
-    def execution_timeout_ms(self) -> Optional[_builtins.int]:
+    def execution_timeout_ms(self) -> _builtins.int:
         """
         Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
         """
@@ -193,7 +162,7 @@ class GetEndpointResult:
 
     @_builtins.property
     @pulumi.getter
-    def flashboot(self) -> Optional[_builtins.str]:
+    def flashboot(self) -> _builtins.str:
         """
         Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
         """
@@ -289,7 +258,7 @@ class GetEndpointResult:
 
     @_builtins.property
     @pulumi.getter(name="scalerType")
-    def scaler_type(self) -> Optional[_builtins.str]:
+    def scaler_type(self) -> _builtins.str:
         """
         What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
         """
@@ -297,19 +266,11 @@ class GetEndpointResult:
 
     @_builtins.property
     @pulumi.getter(name="scalerValue")
-    def scaler_value(self) -> Optional[_builtins.float]:
+    def scaler_value(self) -> _builtins.float:
         """
         With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1.
         """
         return pulumi.get(self, "scaler_value")
-
-    @_builtins.property
-    @pulumi.getter(name="systemDependencies")
-    def system_dependencies(self) -> Optional[Sequence[_builtins.str]]:
-        """
-        System packages (apt) for function calls. They travel with each call and are kept in state only.
-        """
-        return pulumi.get(self, "system_dependencies")
 
     @_builtins.property
     @pulumi.getter
@@ -329,19 +290,11 @@ class GetEndpointResult:
 
     @_builtins.property
     @pulumi.getter
-    def type(self) -> Optional[_builtins.str]:
+    def type(self) -> _builtins.str:
         """
         How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
         """
         return pulumi.get(self, "type")
-
-    @_builtins.property
-    @pulumi.getter(name="updateStrategy")
-    def update_strategy(self) -> Optional[_builtins.str]:
-        """
-        What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`).
-        """
-        return pulumi.get(self, "update_strategy")
 
     @_builtins.property
     @pulumi.getter
@@ -352,16 +305,8 @@ class GetEndpointResult:
         return pulumi.get(self, "volume")
 
     @_builtins.property
-    @pulumi.getter(name="waitForReady")
-    def wait_for_ready(self) -> Optional[_builtins.int]:
-        """
-        Seconds to wait, after a create or an update, until `workers.min` workers run the newest release.
-        """
-        return pulumi.get(self, "wait_for_ready")
-
-    @_builtins.property
     @pulumi.getter
-    def workers(self) -> Optional['outputs.Workers']:
+    def workers(self) -> 'outputs.Workers':
         """
         Workers at most (a number, with none always on), or `{min, max}`.
         """
@@ -374,12 +319,10 @@ class AwaitableGetEndpointResult(GetEndpointResult):
         if False:
             yield self
         return GetEndpointResult(
-            accelerate_downloads=self.accelerate_downloads,
             allowed_cuda_versions=self.allowed_cuda_versions,
             cpu=self.cpu,
             created_at=self.created_at,
             datacenter=self.datacenter,
-            dependencies=self.dependencies,
             env=self.env,
             excluded_gpu_types=self.excluded_gpu_types,
             execution_timeout_ms=self.execution_timeout_ms,
@@ -397,13 +340,10 @@ class AwaitableGetEndpointResult(GetEndpointResult):
             request_urls=self.request_urls,
             scaler_type=self.scaler_type,
             scaler_value=self.scaler_value,
-            system_dependencies=self.system_dependencies,
             template=self.template,
             template_id=self.template_id,
             type=self.type,
-            update_strategy=self.update_strategy,
             volume=self.volume,
-            wait_for_ready=self.wait_for_ready,
             workers=self.workers)
 
 
@@ -423,12 +363,10 @@ def get_endpoint(id: Optional[_builtins.str] = None,
     __ret__ = pulumi.runtime.invoke('runpod-serverless:index:getEndpoint', __args__, opts=opts, typ=GetEndpointResult).value
 
     return AwaitableGetEndpointResult(
-        accelerate_downloads=pulumi.get(__ret__, 'accelerate_downloads'),
         allowed_cuda_versions=pulumi.get(__ret__, 'allowed_cuda_versions'),
         cpu=pulumi.get(__ret__, 'cpu'),
         created_at=pulumi.get(__ret__, 'created_at'),
         datacenter=pulumi.get(__ret__, 'datacenter'),
-        dependencies=pulumi.get(__ret__, 'dependencies'),
         env=pulumi.get(__ret__, 'env'),
         excluded_gpu_types=pulumi.get(__ret__, 'excluded_gpu_types'),
         execution_timeout_ms=pulumi.get(__ret__, 'execution_timeout_ms'),
@@ -446,13 +384,10 @@ def get_endpoint(id: Optional[_builtins.str] = None,
         request_urls=pulumi.get(__ret__, 'request_urls'),
         scaler_type=pulumi.get(__ret__, 'scaler_type'),
         scaler_value=pulumi.get(__ret__, 'scaler_value'),
-        system_dependencies=pulumi.get(__ret__, 'system_dependencies'),
         template=pulumi.get(__ret__, 'template'),
         template_id=pulumi.get(__ret__, 'template_id'),
         type=pulumi.get(__ret__, 'type'),
-        update_strategy=pulumi.get(__ret__, 'update_strategy'),
         volume=pulumi.get(__ret__, 'volume'),
-        wait_for_ready=pulumi.get(__ret__, 'wait_for_ready'),
         workers=pulumi.get(__ret__, 'workers'))
 def get_endpoint_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                         name: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
@@ -469,12 +404,10 @@ def get_endpoint_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = No
     opts = pulumi.InvokeOutputOptions.merge(_utilities.get_invoke_opts_defaults(), opts)
     __ret__ = pulumi.runtime.invoke_output('runpod-serverless:index:getEndpoint', __args__, opts=opts, typ=GetEndpointResult)
     return __ret__.apply(lambda __response__: GetEndpointResult(
-        accelerate_downloads=pulumi.get(__response__, 'accelerate_downloads'),
         allowed_cuda_versions=pulumi.get(__response__, 'allowed_cuda_versions'),
         cpu=pulumi.get(__response__, 'cpu'),
         created_at=pulumi.get(__response__, 'created_at'),
         datacenter=pulumi.get(__response__, 'datacenter'),
-        dependencies=pulumi.get(__response__, 'dependencies'),
         env=pulumi.get(__response__, 'env'),
         excluded_gpu_types=pulumi.get(__response__, 'excluded_gpu_types'),
         execution_timeout_ms=pulumi.get(__response__, 'execution_timeout_ms'),
@@ -492,11 +425,8 @@ def get_endpoint_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = No
         request_urls=pulumi.get(__response__, 'request_urls'),
         scaler_type=pulumi.get(__response__, 'scaler_type'),
         scaler_value=pulumi.get(__response__, 'scaler_value'),
-        system_dependencies=pulumi.get(__response__, 'system_dependencies'),
         template=pulumi.get(__response__, 'template'),
         template_id=pulumi.get(__response__, 'template_id'),
         type=pulumi.get(__response__, 'type'),
-        update_strategy=pulumi.get(__response__, 'update_strategy'),
         volume=pulumi.get(__response__, 'volume'),
-        wait_for_ready=pulumi.get(__response__, 'wait_for_ready'),
         workers=pulumi.get(__response__, 'workers')))

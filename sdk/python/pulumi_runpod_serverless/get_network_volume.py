@@ -23,19 +23,13 @@ __all__ = [
 
 @pulumi.output_type
 class GetNetworkVolumeResult:
-    def __init__(__self__, adopt_existing=None, adopted=None, datacenter=None, deletion_protection=None, id=None, mount_path=None, name=None, size=None, type=None):
-        if adopt_existing and not isinstance(adopt_existing, bool):
-            raise TypeError("Expected argument 'adopt_existing' to be a bool")
-        pulumi.set(__self__, "adopt_existing", adopt_existing)
+    def __init__(__self__, adopted=None, datacenter=None, id=None, mount_path=None, name=None, size=None, type=None):
         if adopted and not isinstance(adopted, bool):
             raise TypeError("Expected argument 'adopted' to be a bool")
         pulumi.set(__self__, "adopted", adopted)
         if datacenter and not isinstance(datacenter, str):
             raise TypeError("Expected argument 'datacenter' to be a str")
         pulumi.set(__self__, "datacenter", datacenter)
-        if deletion_protection and not isinstance(deletion_protection, bool):
-            raise TypeError("Expected argument 'deletion_protection' to be a bool")
-        pulumi.set(__self__, "deletion_protection", deletion_protection)
         if id and not isinstance(id, str):
             raise TypeError("Expected argument 'id' to be a str")
         pulumi.set(__self__, "id", id)
@@ -53,14 +47,6 @@ class GetNetworkVolumeResult:
         pulumi.set(__self__, "type", type)
 
     @_builtins.property
-    @pulumi.getter(name="adoptExisting")
-    def adopt_existing(self) -> Optional[_builtins.bool]:
-        """
-        Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted by this provider.
-        """
-        return pulumi.get(self, "adopt_existing")
-
-    @_builtins.property
     @pulumi.getter
     def adopted(self) -> _builtins.bool:
         """
@@ -70,19 +56,11 @@ class GetNetworkVolumeResult:
 
     @_builtins.property
     @pulumi.getter
-    def datacenter(self) -> Optional[_builtins.str]:
+    def datacenter(self) -> _builtins.str:
         """
         Data center that the volume is in. Endpoints that mount it run there.
         """
         return pulumi.get(self, "datacenter")
-
-    @_builtins.property
-    @pulumi.getter(name="deletionProtection")
-    def deletion_protection(self) -> Optional[_builtins.bool]:
-        """
-        Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own.
-        """
-        return pulumi.get(self, "deletion_protection")
 
     @_builtins.property
     @pulumi.getter
@@ -110,7 +88,7 @@ class GetNetworkVolumeResult:
 
     @_builtins.property
     @pulumi.getter
-    def size(self) -> Optional[_builtins.int]:
+    def size(self) -> _builtins.int:
         """
         Size in GB, 10 to 4096. It can grow, never shrink.
         """
@@ -131,10 +109,8 @@ class AwaitableGetNetworkVolumeResult(GetNetworkVolumeResult):
         if False:
             yield self
         return GetNetworkVolumeResult(
-            adopt_existing=self.adopt_existing,
             adopted=self.adopted,
             datacenter=self.datacenter,
-            deletion_protection=self.deletion_protection,
             id=self.id,
             mount_path=self.mount_path,
             name=self.name,
@@ -158,10 +134,8 @@ def get_network_volume(id: Optional[_builtins.str] = None,
     __ret__ = pulumi.runtime.invoke('runpod-serverless:index:getNetworkVolume', __args__, opts=opts, typ=GetNetworkVolumeResult).value
 
     return AwaitableGetNetworkVolumeResult(
-        adopt_existing=pulumi.get(__ret__, 'adopt_existing'),
         adopted=pulumi.get(__ret__, 'adopted'),
         datacenter=pulumi.get(__ret__, 'datacenter'),
-        deletion_protection=pulumi.get(__ret__, 'deletion_protection'),
         id=pulumi.get(__ret__, 'id'),
         mount_path=pulumi.get(__ret__, 'mount_path'),
         name=pulumi.get(__ret__, 'name'),
@@ -182,10 +156,8 @@ def get_network_volume_output(id: pulumi.Input[Optional[Optional[_builtins.str]]
     opts = pulumi.InvokeOutputOptions.merge(_utilities.get_invoke_opts_defaults(), opts)
     __ret__ = pulumi.runtime.invoke_output('runpod-serverless:index:getNetworkVolume', __args__, opts=opts, typ=GetNetworkVolumeResult)
     return __ret__.apply(lambda __response__: GetNetworkVolumeResult(
-        adopt_existing=pulumi.get(__response__, 'adopt_existing'),
         adopted=pulumi.get(__response__, 'adopted'),
         datacenter=pulumi.get(__response__, 'datacenter'),
-        deletion_protection=pulumi.get(__response__, 'deletion_protection'),
         id=pulumi.get(__response__, 'id'),
         mount_path=pulumi.get(__response__, 'mount_path'),
         name=pulumi.get(__response__, 'name'),

@@ -80,7 +80,7 @@ class GetPodTemplateResult:
 
     @_builtins.property
     @pulumi.getter
-    def category(self) -> Optional[_builtins.str]:
+    def category(self) -> _builtins.str:
         """
         Hardware that the template is for.
         """
@@ -88,7 +88,7 @@ class GetPodTemplateResult:
 
     @_builtins.property
     @pulumi.getter(name="containerDiskInGb")
-    def container_disk_in_gb(self) -> Optional[_builtins.int]:
+    def container_disk_in_gb(self) -> _builtins.int:
         """
         Container disk in GB, wiped when a worker stops.
         """
@@ -136,7 +136,7 @@ class GetPodTemplateResult:
 
     @_builtins.property
     @pulumi.getter
-    def public(self) -> Optional[_builtins.bool]:
+    def public(self) -> _builtins.bool:
         """
         Can other Runpod users see the template?
         """

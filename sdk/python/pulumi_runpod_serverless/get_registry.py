@@ -23,19 +23,13 @@ __all__ = [
 
 @pulumi.output_type
 class GetRegistryResult:
-    def __init__(__self__, id=None, name=None, password=None, username=None):
+    def __init__(__self__, id=None, name=None):
         if id and not isinstance(id, str):
             raise TypeError("Expected argument 'id' to be a str")
         pulumi.set(__self__, "id", id)
         if name and not isinstance(name, str):
             raise TypeError("Expected argument 'name' to be a str")
         pulumi.set(__self__, "name", name)
-        if password and not isinstance(password, str):
-            raise TypeError("Expected argument 'password' to be a str")
-        pulumi.set(__self__, "password", password)
-        if username and not isinstance(username, str):
-            raise TypeError("Expected argument 'username' to be a str")
-        pulumi.set(__self__, "username", username)
 
     @_builtins.property
     @pulumi.getter
@@ -53,22 +47,6 @@ class GetRegistryResult:
         """
         return pulumi.get(self, "name")
 
-    @_builtins.property
-    @pulumi.getter
-    def password(self) -> Optional[_builtins.str]:
-        """
-        Password or token of the user. Required to create; the API never returns it.
-        """
-        return pulumi.get(self, "password")
-
-    @_builtins.property
-    @pulumi.getter
-    def username(self) -> Optional[_builtins.str]:
-        """
-        User of the registry. Required to create; the API never returns it.
-        """
-        return pulumi.get(self, "username")
-
 
 class AwaitableGetRegistryResult(GetRegistryResult):
     # pylint: disable=using-constant-test
@@ -77,9 +55,7 @@ class AwaitableGetRegistryResult(GetRegistryResult):
             yield self
         return GetRegistryResult(
             id=self.id,
-            name=self.name,
-            password=self.password,
-            username=self.username)
+            name=self.name)
 
 
 def get_registry(id: Optional[_builtins.str] = None,
@@ -99,9 +75,7 @@ def get_registry(id: Optional[_builtins.str] = None,
 
     return AwaitableGetRegistryResult(
         id=pulumi.get(__ret__, 'id'),
-        name=pulumi.get(__ret__, 'name'),
-        password=pulumi.get(__ret__, 'password'),
-        username=pulumi.get(__ret__, 'username'))
+        name=pulumi.get(__ret__, 'name'))
 def get_registry_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                         name: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                         opts: Optional[Union[pulumi.InvokeOptions, pulumi.InvokeOutputOptions]] = None) -> pulumi.Output[GetRegistryResult]:
@@ -118,6 +92,4 @@ def get_registry_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = No
     __ret__ = pulumi.runtime.invoke_output('runpod-serverless:index:getRegistry', __args__, opts=opts, typ=GetRegistryResult)
     return __ret__.apply(lambda __response__: GetRegistryResult(
         id=pulumi.get(__response__, 'id'),
-        name=pulumi.get(__response__, 'name'),
-        password=pulumi.get(__response__, 'password'),
-        username=pulumi.get(__response__, 'username')))
+        name=pulumi.get(__response__, 'name')))

@@ -228,7 +228,7 @@ class NetworkVolume(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="adoptExisting")
-    def adopt_existing(self) -> pulumi.Output[Optional[_builtins.bool]]:
+    def adopt_existing(self) -> pulumi.Output[_builtins.bool]:
         """
         Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted by this provider. Default: `false`. A change updates the state only, without a request.
         """
@@ -244,7 +244,7 @@ class NetworkVolume(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def datacenter(self) -> pulumi.Output[Optional[_builtins.str]]:
+    def datacenter(self) -> pulumi.Output[_builtins.str]:
         """
         Data center that the volume is in. Endpoints that mount it run there. Default: `EU-RO-1`. A change recreates the network volume because a volume cannot move, so its data is lost.
         """
@@ -252,7 +252,7 @@ class NetworkVolume(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="deletionProtection")
-    def deletion_protection(self) -> pulumi.Output[Optional[_builtins.bool]]:
+    def deletion_protection(self) -> pulumi.Output[_builtins.bool]:
         """
         Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own. Default: `true`. A change updates the state only, without a request.
         """
@@ -276,7 +276,7 @@ class NetworkVolume(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def size(self) -> pulumi.Output[Optional[_builtins.int]]:
+    def size(self) -> pulumi.Output[_builtins.int]:
         """
         Size in GB, 10 to 4096. It can grow, never shrink. Default: 100. A change updates the network volume: growing only.
         """

@@ -250,88 +250,75 @@ class EndpointDetails(dict):
     """
     def __init__(__self__, *,
                  created_at: _builtins.str,
+                 datacenter: Sequence[_builtins.str],
                  excluded_gpu_types: Sequence[_builtins.str],
+                 execution_timeout_ms: _builtins.int,
+                 flashboot: _builtins.str,
                  gpu_pools: Sequence[_builtins.str],
                  id: _builtins.str,
                  image: _builtins.str,
                  name: _builtins.str,
                  request_urls: 'outputs.RequestUrls',
-                 accelerate_downloads: Optional[_builtins.bool] = None,
+                 scaler_type: _builtins.str,
+                 scaler_value: _builtins.float,
+                 type: _builtins.str,
+                 workers: 'outputs.Workers',
                  allowed_cuda_versions: Optional[Sequence[_builtins.str]] = None,
                  cpu: Optional[Sequence[_builtins.str]] = None,
-                 datacenter: Optional[Sequence[_builtins.str]] = None,
-                 dependencies: Optional[Sequence[_builtins.str]] = None,
-                 execution_timeout_ms: Optional[_builtins.int] = None,
-                 flashboot: Optional[_builtins.str] = None,
                  gpu: Optional[Sequence[_builtins.str]] = None,
                  gpu_count: Optional[_builtins.int] = None,
                  idle_timeout: Optional[_builtins.int] = None,
                  min_cuda_version: Optional[_builtins.str] = None,
                  python_version: Optional[_builtins.str] = None,
-                 scaler_type: Optional[_builtins.str] = None,
-                 scaler_value: Optional[_builtins.float] = None,
-                 system_dependencies: Optional[Sequence[_builtins.str]] = None,
                  template: Optional['outputs.PodTemplateSettings'] = None,
                  template_id: Optional[_builtins.str] = None,
-                 type: Optional[_builtins.str] = None,
-                 update_strategy: Optional[_builtins.str] = None,
-                 volume: Optional[Sequence[_builtins.str]] = None,
-                 wait_for_ready: Optional[_builtins.int] = None,
-                 workers: Optional['outputs.Workers'] = None):
+                 volume: Optional[Sequence[_builtins.str]] = None):
         """
         A endpoint that a function found.
 
         :param _builtins.str created_at: When the endpoint was created (RFC 3339).
+        :param Sequence[_builtins.str] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose.
         :param Sequence[_builtins.str] excluded_gpu_types: Cards of these pools that `gpu` left out.
+        :param _builtins.int execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
+        :param _builtins.str flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
         :param Sequence[_builtins.str] gpu_pools: GPU pools that `gpu` was expanded to. Empty for a CPU endpoint.
         :param _builtins.str id: Id of the endpoint.
         :param _builtins.str image: Container image of the workers.
         :param _builtins.str name: Name in the Runpod console; need not be unique.
         :param 'RequestUrls' request_urls: Where requests go.
-        :param _builtins.bool accelerate_downloads: Faster downloads of dependencies for function calls. Travels with each call and is kept in state only.
+        :param _builtins.str scaler_type: What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
+        :param _builtins.float scaler_value: With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1.
+        :param _builtins.str type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
+        :param 'Workers' workers: Workers at most (a number, with none always on), or `{min, max}`.
         :param Sequence[_builtins.str] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`.
         :param Sequence[_builtins.str] cpu: CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared.
-        :param Sequence[_builtins.str] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose.
-        :param Sequence[_builtins.str] dependencies: Python packages (pip requirements) for function calls. They travel with each call and are kept in state only.
-        :param _builtins.int execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
-        :param _builtins.str flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
         :param Sequence[_builtins.str] gpu: GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change.
         :param _builtins.int gpu_count: GPUs per worker, at least 1.
         :param _builtins.int idle_timeout: Seconds that a worker stays up after a request, 1 to 3600.
         :param _builtins.str min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`.
         :param _builtins.str python_version: Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`.
-        :param _builtins.str scaler_type: What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
-        :param _builtins.float scaler_value: With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1.
-        :param Sequence[_builtins.str] system_dependencies: System packages (apt) for function calls. They travel with each call and are kept in state only.
         :param 'PodTemplateSettings' template: Container settings beside the image.
         :param _builtins.str template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key.
-        :param _builtins.str type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
-        :param _builtins.str update_strategy: What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`).
         :param Sequence[_builtins.str] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
-        :param _builtins.int wait_for_ready: Seconds to wait, after a create or an update, until `workers.min` workers run the newest release.
-        :param 'Workers' workers: Workers at most (a number, with none always on), or `{min, max}`.
         """
         pulumi.set(__self__, "created_at", created_at)
+        pulumi.set(__self__, "datacenter", datacenter)
         pulumi.set(__self__, "excluded_gpu_types", excluded_gpu_types)
+        pulumi.set(__self__, "execution_timeout_ms", execution_timeout_ms)
+        pulumi.set(__self__, "flashboot", flashboot)
         pulumi.set(__self__, "gpu_pools", gpu_pools)
         pulumi.set(__self__, "id", id)
         pulumi.set(__self__, "image", image)
         pulumi.set(__self__, "name", name)
         pulumi.set(__self__, "request_urls", request_urls)
-        if accelerate_downloads is not None:
-            pulumi.set(__self__, "accelerate_downloads", accelerate_downloads)
+        pulumi.set(__self__, "scaler_type", scaler_type)
+        pulumi.set(__self__, "scaler_value", scaler_value)
+        pulumi.set(__self__, "type", type)
+        pulumi.set(__self__, "workers", workers)
         if allowed_cuda_versions is not None:
             pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
         if cpu is not None:
             pulumi.set(__self__, "cpu", cpu)
-        if datacenter is not None:
-            pulumi.set(__self__, "datacenter", datacenter)
-        if dependencies is not None:
-            pulumi.set(__self__, "dependencies", dependencies)
-        if execution_timeout_ms is not None:
-            pulumi.set(__self__, "execution_timeout_ms", execution_timeout_ms)
-        if flashboot is not None:
-            pulumi.set(__self__, "flashboot", flashboot)
         if gpu is not None:
             pulumi.set(__self__, "gpu", gpu)
         if gpu_count is not None:
@@ -342,26 +329,12 @@ class EndpointDetails(dict):
             pulumi.set(__self__, "min_cuda_version", min_cuda_version)
         if python_version is not None:
             pulumi.set(__self__, "python_version", python_version)
-        if scaler_type is not None:
-            pulumi.set(__self__, "scaler_type", scaler_type)
-        if scaler_value is not None:
-            pulumi.set(__self__, "scaler_value", scaler_value)
-        if system_dependencies is not None:
-            pulumi.set(__self__, "system_dependencies", system_dependencies)
         if template is not None:
             pulumi.set(__self__, "template", template)
         if template_id is not None:
             pulumi.set(__self__, "template_id", template_id)
-        if type is not None:
-            pulumi.set(__self__, "type", type)
-        if update_strategy is not None:
-            pulumi.set(__self__, "update_strategy", update_strategy)
         if volume is not None:
             pulumi.set(__self__, "volume", volume)
-        if wait_for_ready is not None:
-            pulumi.set(__self__, "wait_for_ready", wait_for_ready)
-        if workers is not None:
-            pulumi.set(__self__, "workers", workers)
 
     @_builtins.property
     @pulumi.getter(name="createdAt")
@@ -372,12 +345,36 @@ class EndpointDetails(dict):
         return pulumi.get(self, "created_at")
 
     @_builtins.property
+    @pulumi.getter
+    def datacenter(self) -> Sequence[_builtins.str]:
+        """
+        Data center or data centers that workers may run in; `any` lets the scheduler choose.
+        """
+        return pulumi.get(self, "datacenter")
+
+    @_builtins.property
     @pulumi.getter(name="excludedGpuTypes")
     def excluded_gpu_types(self) -> Sequence[_builtins.str]:
         """
         Cards of these pools that `gpu` left out.
         """
         return pulumi.get(self, "excluded_gpu_types")
+
+    @_builtins.property
+    @pulumi.getter(name="executionTimeoutMs")
+    def execution_timeout_ms(self) -> _builtins.int:
+        """
+        Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
+        """
+        return pulumi.get(self, "execution_timeout_ms")
+
+    @_builtins.property
+    @pulumi.getter
+    def flashboot(self) -> _builtins.str:
+        """
+        Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
+        """
+        return pulumi.get(self, "flashboot")
 
     @_builtins.property
     @pulumi.getter(name="gpuPools")
@@ -420,12 +417,36 @@ class EndpointDetails(dict):
         return pulumi.get(self, "request_urls")
 
     @_builtins.property
-    @pulumi.getter(name="accelerateDownloads")
-    def accelerate_downloads(self) -> Optional[_builtins.bool]:
+    @pulumi.getter(name="scalerType")
+    def scaler_type(self) -> _builtins.str:
         """
-        Faster downloads of dependencies for function calls. Travels with each call and is kept in state only.
+        What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
         """
-        return pulumi.get(self, "accelerate_downloads")
+        return pulumi.get(self, "scaler_type")
+
+    @_builtins.property
+    @pulumi.getter(name="scalerValue")
+    def scaler_value(self) -> _builtins.float:
+        """
+        With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1.
+        """
+        return pulumi.get(self, "scaler_value")
+
+    @_builtins.property
+    @pulumi.getter
+    def type(self) -> _builtins.str:
+        """
+        How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
+        """
+        return pulumi.get(self, "type")
+
+    @_builtins.property
+    @pulumi.getter
+    def workers(self) -> 'outputs.Workers':
+        """
+        Workers at most (a number, with none always on), or `{min, max}`.
+        """
+        return pulumi.get(self, "workers")
 
     @_builtins.property
     @pulumi.getter(name="allowedCudaVersions")
@@ -442,38 +463,6 @@ class EndpointDetails(dict):
         CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared.
         """
         return pulumi.get(self, "cpu")
-
-    @_builtins.property
-    @pulumi.getter
-    def datacenter(self) -> Optional[Sequence[_builtins.str]]:
-        """
-        Data center or data centers that workers may run in; `any` lets the scheduler choose.
-        """
-        return pulumi.get(self, "datacenter")
-
-    @_builtins.property
-    @pulumi.getter
-    def dependencies(self) -> Optional[Sequence[_builtins.str]]:
-        """
-        Python packages (pip requirements) for function calls. They travel with each call and are kept in state only.
-        """
-        return pulumi.get(self, "dependencies")
-
-    @_builtins.property
-    @pulumi.getter(name="executionTimeoutMs")
-    def execution_timeout_ms(self) -> Optional[_builtins.int]:
-        """
-        Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days).
-        """
-        return pulumi.get(self, "execution_timeout_ms")
-
-    @_builtins.property
-    @pulumi.getter
-    def flashboot(self) -> Optional[_builtins.str]:
-        """
-        Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`.
-        """
-        return pulumi.get(self, "flashboot")
 
     @_builtins.property
     @pulumi.getter
@@ -516,30 +505,6 @@ class EndpointDetails(dict):
         return pulumi.get(self, "python_version")
 
     @_builtins.property
-    @pulumi.getter(name="scalerType")
-    def scaler_type(self) -> Optional[_builtins.str]:
-        """
-        What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`.
-        """
-        return pulumi.get(self, "scaler_type")
-
-    @_builtins.property
-    @pulumi.getter(name="scalerValue")
-    def scaler_value(self) -> Optional[_builtins.float]:
-        """
-        With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1.
-        """
-        return pulumi.get(self, "scaler_value")
-
-    @_builtins.property
-    @pulumi.getter(name="systemDependencies")
-    def system_dependencies(self) -> Optional[Sequence[_builtins.str]]:
-        """
-        System packages (apt) for function calls. They travel with each call and are kept in state only.
-        """
-        return pulumi.get(self, "system_dependencies")
-
-    @_builtins.property
     @pulumi.getter
     def template(self) -> Optional['outputs.PodTemplateSettings']:
         """
@@ -557,43 +522,11 @@ class EndpointDetails(dict):
 
     @_builtins.property
     @pulumi.getter
-    def type(self) -> Optional[_builtins.str]:
-        """
-        How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP).
-        """
-        return pulumi.get(self, "type")
-
-    @_builtins.property
-    @pulumi.getter(name="updateStrategy")
-    def update_strategy(self) -> Optional[_builtins.str]:
-        """
-        What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`).
-        """
-        return pulumi.get(self, "update_strategy")
-
-    @_builtins.property
-    @pulumi.getter
     def volume(self) -> Optional[Sequence[_builtins.str]]:
         """
         Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
         """
         return pulumi.get(self, "volume")
-
-    @_builtins.property
-    @pulumi.getter(name="waitForReady")
-    def wait_for_ready(self) -> Optional[_builtins.int]:
-        """
-        Seconds to wait, after a create or an update, until `workers.min` workers run the newest release.
-        """
-        return pulumi.get(self, "wait_for_ready")
-
-    @_builtins.property
-    @pulumi.getter
-    def workers(self) -> Optional['outputs.Workers']:
-        """
-        Workers at most (a number, with none always on), or `{min, max}`.
-        """
-        return pulumi.get(self, "workers")
 
 
 @pulumi.output_type
@@ -705,40 +638,30 @@ class NetworkVolumeDetails(dict):
     """
     def __init__(__self__, *,
                  adopted: _builtins.bool,
+                 datacenter: _builtins.str,
                  id: _builtins.str,
                  mount_path: _builtins.str,
                  name: _builtins.str,
-                 type: _builtins.str,
-                 adopt_existing: Optional[_builtins.bool] = None,
-                 datacenter: Optional[_builtins.str] = None,
-                 deletion_protection: Optional[_builtins.bool] = None,
-                 size: Optional[_builtins.int] = None):
+                 size: _builtins.int,
+                 type: _builtins.str):
         """
         A network volume that a function found.
 
         :param _builtins.bool adopted: Was the volume taken over rather than created?
+        :param _builtins.str datacenter: Data center that the volume is in. Endpoints that mount it run there.
         :param _builtins.str id: Id of the network volume.
         :param _builtins.str mount_path: Where workers find the volume: `/runpod-volume/`.
         :param _builtins.str name: Name in the Runpod console; need not be unique.
-        :param _builtins.str type: Storage tier.
-        :param _builtins.bool adopt_existing: Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted by this provider.
-        :param _builtins.str datacenter: Data center that the volume is in. Endpoints that mount it run there.
-        :param _builtins.bool deletion_protection: Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own.
         :param _builtins.int size: Size in GB, 10 to 4096. It can grow, never shrink.
+        :param _builtins.str type: Storage tier.
         """
         pulumi.set(__self__, "adopted", adopted)
+        pulumi.set(__self__, "datacenter", datacenter)
         pulumi.set(__self__, "id", id)
         pulumi.set(__self__, "mount_path", mount_path)
         pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "size", size)
         pulumi.set(__self__, "type", type)
-        if adopt_existing is not None:
-            pulumi.set(__self__, "adopt_existing", adopt_existing)
-        if datacenter is not None:
-            pulumi.set(__self__, "datacenter", datacenter)
-        if deletion_protection is not None:
-            pulumi.set(__self__, "deletion_protection", deletion_protection)
-        if size is not None:
-            pulumi.set(__self__, "size", size)
 
     @_builtins.property
     @pulumi.getter
@@ -747,6 +670,14 @@ class NetworkVolumeDetails(dict):
         Was the volume taken over rather than created?
         """
         return pulumi.get(self, "adopted")
+
+    @_builtins.property
+    @pulumi.getter
+    def datacenter(self) -> _builtins.str:
+        """
+        Data center that the volume is in. Endpoints that mount it run there.
+        """
+        return pulumi.get(self, "datacenter")
 
     @_builtins.property
     @pulumi.getter
@@ -774,43 +705,19 @@ class NetworkVolumeDetails(dict):
 
     @_builtins.property
     @pulumi.getter
+    def size(self) -> _builtins.int:
+        """
+        Size in GB, 10 to 4096. It can grow, never shrink.
+        """
+        return pulumi.get(self, "size")
+
+    @_builtins.property
+    @pulumi.getter
     def type(self) -> _builtins.str:
         """
         Storage tier.
         """
         return pulumi.get(self, "type")
-
-    @_builtins.property
-    @pulumi.getter(name="adoptExisting")
-    def adopt_existing(self) -> Optional[_builtins.bool]:
-        """
-        Take over the volume of this `name` in this data center if there is exactly one, as Flash does. An adopted volume is never deleted by this provider.
-        """
-        return pulumi.get(self, "adopt_existing")
-
-    @_builtins.property
-    @pulumi.getter
-    def datacenter(self) -> Optional[_builtins.str]:
-        """
-        Data center that the volume is in. Endpoints that mount it run there.
-        """
-        return pulumi.get(self, "datacenter")
-
-    @_builtins.property
-    @pulumi.getter(name="deletionProtection")
-    def deletion_protection(self) -> Optional[_builtins.bool]:
-        """
-        Refuse to delete or replace the volume. To lift it takes a `pulumi up` of its own.
-        """
-        return pulumi.get(self, "deletion_protection")
-
-    @_builtins.property
-    @pulumi.getter
-    def size(self) -> Optional[_builtins.int]:
-        """
-        Size in GB, 10 to 4096. It can grow, never shrink.
-        """
-        return pulumi.get(self, "size")
 
 
 @pulumi.output_type
@@ -853,48 +760,61 @@ class PodTemplateDetails(dict):
     A template that a function found.
     """
     def __init__(__self__, *,
+                 category: _builtins.str,
+                 container_disk_in_gb: _builtins.int,
                  id: _builtins.str,
                  name: _builtins.str,
+                 public: _builtins.bool,
                  allowed_cuda_versions: Optional[Sequence[_builtins.str]] = None,
                  args: Optional[_builtins.str] = None,
-                 category: Optional[_builtins.str] = None,
-                 container_disk_in_gb: Optional[_builtins.int] = None,
                  image: Optional[_builtins.str] = None,
                  ports: Optional[Sequence[_builtins.str]] = None,
-                 public: Optional[_builtins.bool] = None,
                  registry_auth_id: Optional[_builtins.str] = None):
         """
         A template that a function found.
 
-        :param _builtins.str id: Id of the template.
-        :param _builtins.str name: Name, unique in the account.
-        :param Sequence[_builtins.str] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts for endpoints that are made with this template's id.
-        :param _builtins.str args: Arguments for the container's entrypoint.
         :param _builtins.str category: Hardware that the template is for.
         :param _builtins.int container_disk_in_gb: Container disk in GB, wiped when a worker stops.
+        :param _builtins.str id: Id of the template.
+        :param _builtins.str name: Name, unique in the account.
+        :param _builtins.bool public: Can other Runpod users see the template?
+        :param Sequence[_builtins.str] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts for endpoints that are made with this template's id.
+        :param _builtins.str args: Arguments for the container's entrypoint.
         :param _builtins.str image: Container image.
         :param Sequence[_builtins.str] ports: Exposed ports with their protocol, such as `8000/http`.
-        :param _builtins.bool public: Can other Runpod users see the template?
         :param _builtins.str registry_auth_id: ID of the registry credentials with which a private image is pulled.
         """
+        pulumi.set(__self__, "category", category)
+        pulumi.set(__self__, "container_disk_in_gb", container_disk_in_gb)
         pulumi.set(__self__, "id", id)
         pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "public", public)
         if allowed_cuda_versions is not None:
             pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
         if args is not None:
             pulumi.set(__self__, "args", args)
-        if category is not None:
-            pulumi.set(__self__, "category", category)
-        if container_disk_in_gb is not None:
-            pulumi.set(__self__, "container_disk_in_gb", container_disk_in_gb)
         if image is not None:
             pulumi.set(__self__, "image", image)
         if ports is not None:
             pulumi.set(__self__, "ports", ports)
-        if public is not None:
-            pulumi.set(__self__, "public", public)
         if registry_auth_id is not None:
             pulumi.set(__self__, "registry_auth_id", registry_auth_id)
+
+    @_builtins.property
+    @pulumi.getter
+    def category(self) -> _builtins.str:
+        """
+        Hardware that the template is for.
+        """
+        return pulumi.get(self, "category")
+
+    @_builtins.property
+    @pulumi.getter(name="containerDiskInGb")
+    def container_disk_in_gb(self) -> _builtins.int:
+        """
+        Container disk in GB, wiped when a worker stops.
+        """
+        return pulumi.get(self, "container_disk_in_gb")
 
     @_builtins.property
     @pulumi.getter
@@ -911,6 +831,14 @@ class PodTemplateDetails(dict):
         Name, unique in the account.
         """
         return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def public(self) -> _builtins.bool:
+        """
+        Can other Runpod users see the template?
+        """
+        return pulumi.get(self, "public")
 
     @_builtins.property
     @pulumi.getter(name="allowedCudaVersions")
@@ -930,22 +858,6 @@ class PodTemplateDetails(dict):
 
     @_builtins.property
     @pulumi.getter
-    def category(self) -> Optional[_builtins.str]:
-        """
-        Hardware that the template is for.
-        """
-        return pulumi.get(self, "category")
-
-    @_builtins.property
-    @pulumi.getter(name="containerDiskInGb")
-    def container_disk_in_gb(self) -> Optional[_builtins.int]:
-        """
-        Container disk in GB, wiped when a worker stops.
-        """
-        return pulumi.get(self, "container_disk_in_gb")
-
-    @_builtins.property
-    @pulumi.getter
     def image(self) -> Optional[_builtins.str]:
         """
         Container image.
@@ -959,14 +871,6 @@ class PodTemplateDetails(dict):
         Exposed ports with their protocol, such as `8000/http`.
         """
         return pulumi.get(self, "ports")
-
-    @_builtins.property
-    @pulumi.getter
-    def public(self) -> Optional[_builtins.bool]:
-        """
-        Can other Runpod users see the template?
-        """
-        return pulumi.get(self, "public")
 
     @_builtins.property
     @pulumi.getter(name="registryAuthId")
@@ -1165,19 +1069,15 @@ class RegistryDetails(dict):
     """
     def __init__(__self__, *,
                  id: _builtins.str,
-                 name: _builtins.str,
-                 username: Optional[_builtins.str] = None):
+                 name: _builtins.str):
         """
         A registry that a function found.
 
         :param _builtins.str id: Id of the registry.
         :param _builtins.str name: Name in the Runpod console.
-        :param _builtins.str username: User of the registry. Required to create; the API never returns it.
         """
         pulumi.set(__self__, "id", id)
         pulumi.set(__self__, "name", name)
-        if username is not None:
-            pulumi.set(__self__, "username", username)
 
     @_builtins.property
     @pulumi.getter
@@ -1194,14 +1094,6 @@ class RegistryDetails(dict):
         Name in the Runpod console.
         """
         return pulumi.get(self, "name")
-
-    @_builtins.property
-    @pulumi.getter
-    def username(self) -> Optional[_builtins.str]:
-        """
-        User of the registry. Required to create; the API never returns it.
-        """
-        return pulumi.get(self, "username")
 
 
 @pulumi.output_type

@@ -327,7 +327,7 @@ class PodTemplate(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def category(self) -> pulumi.Output[Optional[_builtins.str]]:
+    def category(self) -> pulumi.Output[_builtins.str]:
         """
         Hardware that the template is for. Default: `NVIDIA`. A change updates the template.
         """
@@ -335,7 +335,7 @@ class PodTemplate(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter(name="containerDiskInGb")
-    def container_disk_in_gb(self) -> pulumi.Output[Optional[_builtins.int]]:
+    def container_disk_in_gb(self) -> pulumi.Output[_builtins.int]:
         """
         Container disk in GB, wiped when a worker stops. Default: 64. A change updates the template: endpoints that were made with its id keep their copy.
         """
@@ -375,7 +375,7 @@ class PodTemplate(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def public(self) -> pulumi.Output[Optional[_builtins.bool]]:
+    def public(self) -> pulumi.Output[_builtins.bool]:
         """
         Can other Runpod users see the template? Default: `false`. A change updates the template.
         """
