@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import pulumi
 import pulumi.dynamic
 
-from .. import endpoint, network_volume, pod_template, registry
+from .. import _inputs, endpoint, network_volume, pod_template, registry
 from .provider import RunpodProvider
 
 __all__ = ["Endpoint", "NetworkVolume", "PodTemplate", "Registry"]
@@ -24,9 +24,7 @@ PROVIDER_KEY: Final = pulumi.dynamic.dynamic.PROVIDER_KEY
 NAME_KEY: Final = "__name"
 """The resource's name in the program, which the engine does not tell a dynamic provider."""
 SECRETS_KEY: Final = "__secrets"
-"""The names of the inputs that hold a secret, which it does not tell either; with `PART_MARK` where the input is a map or list of which
-only a part is secret."""
-PART_MARK: Final = ".*"
+"""The paths of secret inputs, which it does not tell either: a property's name, and a key where only a part of an object is secret."""
 _PICKLE_PROTOCOL: Final = 4
 """One for all Pythons: the default of each would change the blob with the interpreter."""
 
@@ -40,20 +38,27 @@ class _Dynamic(pulumi.dynamic.Resource):
             _refuse("the options `id` and `import_`", type(self).__name__)
         blob = base64.b64encode(pickle.dumps(RunpodProvider(token), _PICKLE_PROTOCOL)).decode()
         given = props.__dict__
-        secrets: pulumi.Output[list[str]] = pulumi.Output.from_input(_secret_names(dict(given)))
+        secrets: pulumi.Output[list[list[str]]] = pulumi.Output.from_input(_secret_paths(dict(given)))
         given |= {PROVIDER_KEY: pulumi.Output.secret(blob), NAME_KEY: name, SECRETS_KEY: secrets}
         opts.version = opts.plugin_download_url = None  # those of the native plugin
         pulumi.CustomResource.__init__(self, f"pulumi-python:{self._resource_type_name}", name, props, opts)
 
 
-async def _secret_names(given: Mapping[str, Any]) -> list[str]:
-    """Wait for all inputs, as the registration does, and name those with secrets as the engine does."""
+async def _secret_paths(given: Mapping[str, Any]) -> list[list[str]]:
+    """Wait for all inputs, as the registration does, and find those that the engine will know as secret."""
     found = []
     for name, value in given.items():
-        if value is not None and await pulumi.Output.from_input(value).is_secret():
-            mark = "" if isinstance(value, pulumi.Output) else PART_MARK
-            found.append(re.sub("_(.)", lambda match: match[1].upper(), name) + mark)
+        if value is None or not await pulumi.Output.from_input(value).is_secret():
+            continue
+        parts = value if isinstance(value, Mapping) else vars(value) if type(value).__module__ == _inputs.__name__ else {}
+        secret = [key for key, part in parts.items() if await pulumi.Output.from_input(part).is_secret()]
+        # A key is a name of ours in an object, and the program's own in a map.
+        found += [[_camel(name), spelled] for key in secret for spelled in sorted({key, _camel(key)})] or [[_camel(name)]]
     return found
+
+
+def _camel(name: str) -> str:
+    return re.sub("_(.)", lambda match: match[1].upper(), name)
 
 
 def _refuse(what: str, kind: str) -> NoReturn:

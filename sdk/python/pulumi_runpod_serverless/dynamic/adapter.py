@@ -23,7 +23,7 @@ from runpod_serverless_provider.engine import EngineVoice
 from runpod_serverless_provider.redaction import Redactor, secret_texts
 from runpod_serverless_provider.signatures import EXACT_INTEGER_LIMIT, SECRET, SIGNATURE_KEY, UNKNOWN_SENTINELS, UNKNOWN_STRING
 
-from . import NAME_KEY, PART_MARK, PROVIDER_KEY, SECRETS_KEY
+from . import NAME_KEY, PROVIDER_KEY, SECRETS_KEY
 from .process import Process
 
 FAILED_KEY: Final = "__failed"
@@ -40,31 +40,21 @@ class RunpodError(Exception):
 
 @dataclass(frozen=True)
 class Matter:
-    """One call about one resource: who it is about, and what must not be said about it.
-
-    `secrets` are the inputs that hold a secret, `wholly_secret` those that are one.
-    """
+    """One call about one resource: who it is about, and what must not be said about it."""
 
     name: str
     subject: str
     redact: Redactor
     secrets: frozenset[Path]
-    wholly_secret: frozenset[Path]
 
     @classmethod
     def of(cls, token: str, bags: Iterable[Mapping[str, Any]], api_keys: Iterable[str]) -> Matter:
         """Learn it from the properties that come with the call."""
         names = [str(bag[NAME_KEY]) for bag in bags if NAME_KEY in bag]
-        told = [str(told) for bag in bags for told in bag.get(SECRETS_KEY) or ()]
+        told = (path for bag in bags for path in bag.get(SECRETS_KEY) or ())
         kind = token.rpartition(":")[2]
         name = names[-1] if names else kind.lower()
-        return cls(
-            name,
-            f"{kind} {name!r}",
-            Redactor(api_keys),
-            frozenset((text.removesuffix(PART_MARK),) for text in told),
-            frozenset((text,) for text in told if not text.endswith(PART_MARK)),
-        )
+        return cls(name, f"{kind} {name!r}", Redactor(api_keys), frozenset(tuple(map(str, path)) for path in told))
 
     def hide(self, bags: Iterable[Mapping[str, Any]], schema_secrets: frozenset[Path]) -> None:
         """Take secrets out of all that is said from now on."""
@@ -133,7 +123,7 @@ class Adapter:
             old_inputs=self._prior(outputs, planned),
             news=planned,
             urn=self._urn(matter),
-            secrets=matter.wholly_secret,
+            secrets=matter.secrets,
             voice=self._voice(matter),
         )
         difference = self._run(self._core.diff(request))
@@ -239,7 +229,7 @@ class Adapter:
 def _failure(failure: Failure, given: Mapping[str, Any], matter: Matter) -> CheckFailure:
     """Name the property only where it was given and holds no secret: the CLI prints the value of a named property."""
     name = str(failure.path[0]) if failure.path else ""
-    is_shown = name in given and (name,) not in matter.secrets
+    is_shown = name in given and all(path[0] != name for path in matter.secrets)
     return CheckFailure(name if is_shown else "", matter.redact(failure.text))
 
 
