@@ -222,10 +222,15 @@ class Facts:
 _M = typing.TypeVar("_M")
 
 
+def is_model(annotation: Any, kind: type[Any] | types.UnionType) -> bool:
+    """Say whether an annotation is a class of this kind; Python 3.10 also takes `list[str]` for a class."""
+    return typing.get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, kind)
+
+
 def nested_model(annotation: Any) -> type[Inputs] | None:
     """Return the input model that an annotation stands for, also through `| None`."""
-    if isinstance(annotation, type) and issubclass(annotation, Inputs):
-        return annotation
+    if is_model(annotation, Inputs):
+        return cast(type[Inputs], annotation)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return next((found for part in typing.get_args(annotation) if (found := nested_model(part))), None)
     return None

@@ -104,7 +104,7 @@ def _answer(function: Function) -> dict[str, Any]:
 def _found(resource: Resource, without: Iterable[str] = ()) -> dict[str, Any]:
     """Describe a resource that a function found: its id and its properties."""
     spec = _resource(resource)
-    unseen = {item.name for item in resource.facts if isinstance(item.effect, StateOnly) or item.marker(WriteOnly)}
+    unseen = {item.name for item in resource.facts if isinstance(item.effect, StateOnly) or item.marker(WriteOnly) is not None}
     without = {*without, *unseen}
     spec["properties"] = {name: item for name, item in spec["properties"].items() if name not in without}
     identity = {"type": "string", "description": f"Id of the {resource.noun}."}

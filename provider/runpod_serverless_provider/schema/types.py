@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from ..core.model import EnumName, Facts, Inputs, Outputs, Spelled
+from ..core.model import EnumName, Facts, Inputs, Outputs, Spelled, is_model
 from ..resources.enums import one_of, reference, word_of
 
 _PLAIN: Final[Mapping[Any, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -17,7 +17,7 @@ def type_of(annotation: Any) -> dict[str, Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in _PLAIN:
         return {"type": _PLAIN[annotation]}
-    if isinstance(annotation, type) and issubclass(annotation, Inputs | Outputs):
+    if is_model(annotation, Inputs | Outputs):
         return {"type": "object", **reference(annotation.__name__)}
     if origin is Annotated:
         return type_of(arguments[0])
@@ -50,6 +50,6 @@ def literal_values(annotation: Any) -> tuple[str, ...]:
 
 def nested_types(annotation: Any) -> list[type[Outputs | Inputs]]:
     """List the models that an annotation refers to."""
-    if isinstance(annotation, type) and issubclass(annotation, Inputs | Outputs):
+    if is_model(annotation, Inputs | Outputs):
         return [annotation]
     return [model for argument in get_args(annotation) for model in nested_types(argument)]
