@@ -106,9 +106,9 @@ def test_what_is_clean_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> N
     report = Report(tuple(StackReport(f"s{number}", "p") for number in range(50)))
     file = io.StringIO()
     write(report, Format.TABLE, file)
-    assert file.getvalue() == "50 stacks: 50 without\n"
-    assert markdown(report) == "## Drift: 50 stacks: 50 without\n"
-    assert markdown(Report(())) == "## Drift: 0 stacks: nothing to compare\n"
+    assert file.getvalue() == "50 stacks: no drift\n"
+    assert markdown(report) == "## Drift: 50 stacks: no drift\n"
+    assert markdown(Report(())) == "## Drift: 0 stacks: no drift\n"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from .report import Report, ResourceDrift, StackReport, Undeployed, Up
+from .report import CLEAN, Report, ResourceDrift, StackReport, Undeployed, Up
 
 STATE: Final = "State says"
 RUNPOD: Final = "Runpod says"
@@ -87,9 +87,9 @@ def stack_text(stack: StackReport) -> str:
 def summary(report: Report) -> str:
     """Say in one line how all stacks are."""
     count = len(report.stacks)
+    clean = sum(stack.exit_code == CLEAN for stack in report.stacks)
     drifted = sum(bool(stack.resources) for stack in report.stacks)
     failed = sum(bool(stack.error) for stack in report.stacks)
-    clean = sum(stack.exit_code == 0 for stack in report.stacks)
     parts = [(drifted, "with drift"), (clean, "without"), (failed, "that could not be compared")]
-    said = ", ".join(f"{number} {words}" for number, words in parts if number)
-    return f"{count} {'stack' if count == 1 else 'stacks'}: {said or 'nothing to compare'}"
+    said = "no drift" if clean == count else ", ".join(f"{number} {words}" for number, words in parts if number)
+    return f"{count} {'stack' if count == 1 else 'stacks'}: {said}"
