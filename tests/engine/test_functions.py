@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ from plugin.support import P, run, serving
 from runpod_serverless_provider.api.client import Client
 from runpod_serverless_provider.core.provider import Provider
 from runpod_serverless_provider.core.verbs import Settings
+from runpod_serverless_provider.core.version import plugin_version
 from runpod_serverless_provider.resources import RESOURCES
 
 if TYPE_CHECKING:
@@ -244,7 +246,7 @@ def _do(stack: Stack, *arguments: str, exit_code: int = 0) -> Any:
 
 
 def test_the_cli_lists_and_asks_without_a_program(stack: Stack, emulator: Running) -> None:
-    """`pulumi do` finds the plugin by its path, or by name and version once `install-plugin` ran; its look-ups fail as others do."""
+    """`pulumi do` finds the plugin by its path, or by name and version once `install-plugin` ran; a look-up that fails, fails."""
     _furnish(emulator)
     stack.write()
     lists = {
@@ -258,6 +260,10 @@ def test_the_cli_lists_and_asks_without_a_program(stack: Stack, emulator: Runnin
     answer = _do(stack, f"{PACKAGE}:index:getEndpoint", "--name", "the-api")
     assert (answer["id"], answer["env"]) == ("api", "[secret]")
     assert "there is no endpoint named 'the-app'" in _do(stack, f"{PACKAGE}:index:getEndpoint", "--name", "the-app", exit_code=1)
+    installer = Path(sys.executable).with_name(PACKAGE)
+    subprocess.run([installer, "install-plugin"], env=stack.environment, capture_output=True, check=True)
+    listed = stack.pulumi("do", "--package", f"{PACKAGE}@{plugin_version()}", f"{PACKAGE}:index:Registry", "list")
+    assert json.loads(listed.stdout) == [{"id": "registry", "name": "mine"}]
     assert {entry["method"] for entry in emulator.requests()} == {"GET"}
 
 
