@@ -265,6 +265,16 @@ def blob_of(token: str, protocol: int = 4) -> str:
     return base64.b64encode(pickle.dumps(RunpodProvider(token), protocol)).decode()
 
 
+def registered(token: str, name: str, properties: Properties) -> Properties:
+    """Give the properties that the SDK's class registers."""
+    told = []
+    for key, value in properties.items():
+        if holds_secret(value):
+            parts = value if isinstance(value, Mapping) and SIGNATURE_KEY not in value else {}
+            told += [[key, part] for part, inner in parts.items() if holds_secret(inner)] or [[key]]
+    return {**properties, PROVIDER_KEY: secret(blob_of(token)), NAME_KEY: name, SECRETS_KEY: told}
+
+
 def annotate(outs: Properties, ins: Properties) -> Properties:
     """Copy secretness by name, as the engine does for providers that know nothing of secrets (`annotateSecrets`)."""
     marked = dict(outs)
@@ -296,18 +306,9 @@ class DynamicDoor(Door):
         """Call one RPC."""
         return getattr(self._servicer, rpc)(request, _Context())
 
-    def registered(self, token: str, name: str, properties: Properties) -> Properties:
-        """Give the properties that the SDK's class registers."""
-        told = []
-        for key, value in properties.items():
-            if holds_secret(value):
-                parts = value if isinstance(value, Mapping) and SIGNATURE_KEY not in value else {}
-                told += [[key, part] for part, inner in parts.items() if holds_secret(inner)] or [[key]]
-        return {**properties, PROVIDER_KEY: secret(blob_of(token)), NAME_KEY: name, SECRETS_KEY: told}
-
     def check(self, token: str, name: str, olds: Properties, news: Properties) -> Any:
         if PROVIDER_KEY not in news:
-            news = self.registered(token, name, news)
+            news = registered(token, name, news)
         checked = self.call("Check", P.CheckRequest(olds=struct(plain(olds)), news=struct(plain(news))))
         failures = [(failure.property, failure.reason) for failure in checked.failures]
         return annotate(MessageToDict(checked.inputs), news), failures

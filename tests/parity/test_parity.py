@@ -6,12 +6,14 @@ What may differ stands in test_differences.py.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pytest
 
-from parity.doors import DOORS, Life, Plan, behind, requests, secret
+from parity.doors import DOORS, Life, Plan, behind, refusal, requests, secret
+from runpod_serverless_provider.signatures import UNKNOWN_SENTINELS, UNKNOWN_STRING
 from unit.resources.test_recreate_table import CASES, REGISTRIES, SAME, STRATEGIES, VOLUMES, Case
 
 Story = Callable[[Life], list[Any]]
@@ -184,6 +186,81 @@ def test_what_was_deleted_outside_is_gone_alike(kind: str) -> None:
         return [*steps, seen(life, life.up(named(FULL[kind])))]
 
     assert [step[0].op for step in alike(kind, {}, story)] == ["create", "delete", "create"]
+
+
+FAULTS: Final = [
+    ("POST", {"action": "status", "status": 400, "detail": "There are no longer any instances available"}),
+    ("POST", {"action": "status", "status": 401}),
+    ("POST", {"action": "status", "status": 503, "times": None}),
+    ("POST", {"action": "commit-then-drop"}),
+    ("POST", {"action": "truncate"}),
+    ("PATCH", {"action": "status", "status": 422, "detail": "no"}),
+    ("PATCH", {"action": "commit-then-drop"}),
+    ("GET", {"action": "status", "status": 403, "times": None}),
+    ("GET", {"action": "status", "status": 500, "times": None}),
+    ("DELETE", {"action": "status", "status": 400, "detail": "not now"}),
+    ("DELETE", {"action": "status", "status": 404}),
+]
+
+
+@pytest.mark.parametrize(("method", "fault"), FAULTS)
+def test_a_failure_reads_alike(method: str, fault: Mapping[str, Any]) -> None:
+    """With the same requests, and the same state after it."""
+
+    def story(life: Life) -> list[Any]:
+        steps: list[Any] = []
+        programs = [
+            named({"image": "me/worker:1", "gpu": "ADA_24"}),
+            named({"image": "me/worker:1", "gpu": "ADA_24", "workers": 3}),
+        ]
+        verbs: dict[str, Callable[[], Any]] = {
+            "POST": lambda: life.up(programs[0]),
+            "PATCH": lambda: life.up(programs[1]),
+            "GET": life.refresh,
+            "DELETE": lambda: life.door.delete(life.token, life.name, life.id, life.outputs, life.inputs),
+        }
+        for verb, work in verbs.items():
+            if verb == method:
+                life.door.world.fault(method=method, **fault)
+                text = refusal(work)
+                # Where this door cannot follow the advice, it says what to do after that.
+                steps.append(text.partition(" What is imported belongs to")[0])
+                life.door.world.control("faults", None, "DELETE")
+            work()
+            steps.append((life.id, life.shown, requests(life.door.world)))
+        return steps
+
+    alike("Endpoint", {}, story)
+
+
+UNKNOWN: Final = [
+    ("Endpoint", {"gpu": "ADA_24", "image": "me/worker:1"}, {"image": "me/worker:1", "gpu": UNKNOWN_STRING}),
+    (
+        "Endpoint",
+        {"gpu": "ADA_24", "image": "me/worker:1"},
+        {"image": "me/worker:1", "gpu": "ADA_24", "env": {"A": UNKNOWN_STRING}},
+    ),
+    ("Endpoint", {"gpu": "ADA_24", "image": "me/worker:1"}, {"image": "me/worker:1", "gpu": "ADA_24", "template": UNKNOWN_STRING}),
+    ("Endpoint", {"gpu": "ADA_24", "image": "me/worker:1"}, {"image": UNKNOWN_STRING, "gpu": "ADA_24"}),
+    ("Endpoint", {"cpu": "cpu3c-2-4", "image": "me/worker:1"}, {"cpu": [UNKNOWN_STRING], "image": "me/worker:1"}),
+    ("NetworkVolume", {"size": 20}, {"size": UNKNOWN_STRING}),
+    ("PodTemplate", {"image": "me/worker:1"}, {"image": "me/worker:1", "ports": UNKNOWN_STRING}),
+    ("Registry", {"username": "u", "password": "p"}, {"username": "u", "password": UNKNOWN_STRING}),
+]
+
+
+@pytest.mark.parametrize("sentinel", sorted(UNKNOWN_SENTINELS))
+@pytest.mark.parametrize(("kind", "before", "after"), UNKNOWN)
+def test_what_is_not_known_yet_is_planned_alike(kind: str, before: Any, after: Any, sentinel: str) -> None:
+    """Whichever of the engine's markers stands for it, and without a request that changes anything."""
+
+    def story(life: Life) -> list[Any]:
+        life.up(named(before))
+        life.door.world.forget()
+        given = json.loads(json.dumps(named(after)).replace(UNKNOWN_STRING, sentinel))
+        return [life.plan(given), life.door.world.writes]
+
+    assert alike(kind, {}, story)[1] == []
 
 
 def test_a_removed_property_returns_to_its_default_alike() -> None:

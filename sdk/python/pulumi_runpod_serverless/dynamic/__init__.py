@@ -35,7 +35,7 @@ class _Dynamic(pulumi.dynamic.Resource):
     def __init__(self, token: str, name: str, props: Any, opts: pulumi.ResourceOptions) -> None:
         """Take the call that the generated class makes to its base."""
         if opts.id is not None or opts.import_ is not None:
-            _refuse("the options `id` and `import_`", type(self).__name__)
+            _refuse("options `id` and `import_`", type(self).__name__)
         blob = base64.b64encode(pickle.dumps(RunpodProvider(token), _PICKLE_PROTOCOL)).decode()
         given = props.__dict__
         secrets: pulumi.Output[list[list[str]]] = pulumi.Output.from_input(_secret_paths(dict(given)))

@@ -1,0 +1,184 @@
+"""All in which the dynamic door may differ from the native one: each test is of one limit, under its title in docs/dynamic.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+
+import pulumi_runpod_serverless.dynamic as dynamic
+from engine.harness import ROOT
+from parity.doors import Aborted, DynamicDoor, GrpcDoor, Life, P, behind, plain, registered, secret, struct
+from parity.test_parity import FULL, named
+from pulumi_runpod_serverless.dynamic import PROVIDER_KEY
+from pulumi_runpod_serverless.dynamic.adapter import FAILED_KEY
+from runpod_serverless_provider.core.checking import DEFAULTS_KEY, INPUTS_KEY
+from runpod_serverless_provider.resources import RESOURCES
+
+ALLOWED: Final[dict[str, list[Callable[..., None]]]] = {}
+"""The limits by title, and the tests that hold each."""
+GPU: Final = {"image": "me/worker:1", "gpu": "ADA_24"}
+
+
+def differs(title: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Say of which limit a test is."""
+
+    def register(test: Callable[..., None]) -> Callable[..., None]:
+        ALLOWED.setdefault(title, []).append(test)
+        return test
+
+    return register
+
+
+def test_the_limits_are_those_of_the_documentation() -> None:
+    """Whoever chooses a door reads of each, and each that they read of is tested."""
+    page = (ROOT / "docs" / "dynamic.md").read_text(encoding="utf-8")
+    section = page.partition("## What this door cannot do")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^- \*\*(.+?)\.?\*\*", section, re.MULTILINE)) == sorted(ALLOWED)
+
+
+def _answers(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for kind in ("grpc", "dynamic"):
+        with behind(kind) as door:
+            assert isinstance(door, GrpcDoor | DynamicDoor)
+            life = Life(door, "Endpoint")
+            life.up(named(before))
+            news = life.checked(named(after))
+            found[kind] = door.answer(life.token, life.name, life.id, life.outputs, life.inputs, news)
+    return found
+
+
+@differs("No detailed diff")
+def test_a_plan_names_only_what_replaces() -> None:
+    """Native plans name each changed path, and what never changes."""
+    found = _answers(GPU, {**GPU, "workers": 3, "template": {"args": "x"}})
+    assert set(found["grpc"].detailedDiff) == {"workers", "template.args"}
+    assert found["grpc"].hasDetailedDiff and list(found["grpc"].diffs) == ["workers", "template"]
+    assert not found["dynamic"].hasDetailedDiff and not found["dynamic"].detailedDiff and not found["dynamic"].diffs
+    assert list(found["dynamic"].replaces) == list(found["grpc"].replaces) == ["template"]
+
+
+@differs("No outputs in previews")
+@pytest.mark.parametrize("kind", FULL)
+def test_a_preview_shows_checked_inputs_as_outputs(kind: str) -> None:
+    """They are canonical, so that what is shown is what comes; what Runpod decides is unknown, also where an update keeps it."""
+    with behind("dynamic") as door:
+        assert isinstance(door, DynamicDoor)
+        configured = door.call("Configure", P.ConfigureRequest(args=Struct()))
+        assert not configured.supportsPreview and not configured.acceptSecrets
+        life = Life(door, kind)
+        life.up(named(FULL[kind]))
+        previewed = {name: value for name, value in plain(life.inputs).items() if not name.startswith("__")}
+        assert {name: life.shown[name] for name in previewed} == previewed
+        (resource,) = (resource for resource in RESOURCES if resource.name == kind)
+        computed = {item.alias for item in resource.outputs.model_fields.values()}
+        assert life.shown.keys() - previewed.keys() <= computed | set(resource.always_shown)
+
+
+@differs("No `import`, no `get`")
+@pytest.mark.parametrize("kind", dynamic.__all__)
+def test_what_the_state_does_not_hold_cannot_be_read(kind: str) -> None:
+    """The class says so at once, and says what to do; the engine's own import fails without harm."""
+    with pytest.raises(TypeError, match=rf"dynamic.{kind} has no `get`.*pulumi_runpod_serverless.{kind}, which has"):
+        getattr(dynamic, kind).get("x", "id0")
+    with behind("dynamic") as door:
+        assert isinstance(door, DynamicDoor)
+        with pytest.raises(Aborted, match="__provider"):
+            door.call("Read", P.ReadRequest(id="id0"))
+
+
+@differs("No autonaming configuration")
+def test_a_name_is_generated_whatever_the_project_says() -> None:
+    """The engine's proposal does not reach a dynamic provider."""
+    proposed = P.CheckRequest.AutonamingOptions(proposed_name="proposed", mode=P.CheckRequest.AutonamingOptions.ENFORCE)
+    with behind("dynamic") as door:
+        assert isinstance(door, DynamicDoor)
+        life = Life(door, "Endpoint")
+        news = struct(plain(registered(life.token, "llm", GPU)))
+        checked = door.call("Check", P.CheckRequest(news=news, autonaming=proposed))
+        assert re.fullmatch(r"llm-[0-9a-f]{7}", checked.inputs["name"])
+
+
+@differs("No partial failure")
+def test_what_was_created_and_not_finished_is_a_success_that_the_next_up_updates() -> None:
+    """The native door fails the run and keeps the id; here the id is kept, a warning is said, and the next plan repairs it."""
+    with behind("dynamic") as door:
+        life = Life(door, "Endpoint")
+        door.world.fault(method="POST", action="add-fields", fields={"createdAt": None})
+        life.up(named(GPU))
+        assert life.outputs[FAILED_KEY] and PROVIDER_KEY in life.outputs
+        (made,) = door.world.all("endpoints")
+        assert life.id == made["id"]
+        door.world.forget()
+        assert life.up(named(GPU)).op == "update"
+        assert {line.split()[0] for line in door.world.sent} == {"GET"}
+        assert FAILED_KEY not in life.outputs and life.shown["createdAt"]
+        assert life.up(named(GPU)).op == "same"
+
+
+@differs("No more than a text of an error")
+def test_an_error_comes_below_a_traceback() -> None:
+    """It is Pulumi's own, of a few frames; the last line says what happened to which resource."""
+    with behind("dynamic") as door:
+        life = Life(door, "Endpoint", "llm")
+        door.world.fault(method="POST", action="status", status=400, detail="the moon is full")
+        with pytest.raises(Aborted) as raised:
+            life.up(named(GPU))
+    lines = str(raised.value).strip().splitlines()
+    assert lines[0] == "Traceback (most recent call last):" and len(lines) < 20
+    assert re.match(r"pulumi_runpod_serverless\.dynamic\.adapter\.RunpodError: Endpoint 'llm': creating the endpoint", lines[-1])
+    assert "the moon is full" in lines[-1]
+
+
+@differs("Imports are advised of the other door")
+def test_an_import_line_says_that_it_is_of_the_native_plugin() -> None:
+    """It is where a creation is in doubt, and this page shows the way back."""
+    with behind("dynamic") as door:
+        life = Life(door, "Endpoint", "llm")
+        door.world.fault(method="POST", action="status", status=503, times=None)
+        with pytest.raises(Aborted, match=r"pulumi import runpod-serverless:index:Endpoint llm ID.*docs/dynamic\.md"):
+            life.up(named(GPU))
+
+
+@differs("A respelled input is refreshed as it was spelled before")
+def test_a_refresh_knows_the_inputs_of_the_last_update() -> None:
+    """A spelling that changes nothing reaches the inputs only, which the engine does not show to a dynamic Read."""
+    with behind("dynamic") as door:
+        life = Life(door, "Endpoint")
+        life.up(named({**GPU, "workers": 1}))
+        assert life.up(named(GPU)).op == "same"
+        assert "workers" in plain(life.inputs)[INPUTS_KEY][DEFAULTS_KEY]
+        assert life.refresh().op == "same"
+        assert "workers" not in plain(life.inputs)[INPUTS_KEY][DEFAULTS_KEY]
+        assert life.up(named(GPU)).op == "same"
+
+
+@differs("What was secret for a time is shown again")
+def test_a_variable_made_by_hand_makes_env_secret_until_it_is_gone() -> None:
+    """The native door, which is told what is secret in the state, keeps it so."""
+    for kind, kept in (("grpc", {"env"}), ("dynamic", set())):
+        with behind(kind) as door:
+            life = Life(door, "Endpoint")
+            program = named({**GPU, "env": {"A": "1"}})
+            life.up(program)
+            door.world.drift("endpoints", life.id, env={"A": "1", "HAND": "made"})
+            life.refresh()
+            assert life.hidden == {"env"}
+            life.up(program)
+            assert life.hidden == kept
+
+
+def test_a_secret_stays_one_behind_both_doors() -> None:
+    """This is no limit."""
+    for kind in ("grpc", "dynamic"):
+        with behind(kind) as door:
+            life = Life(door, "Endpoint")
+            program = named({**GPU, "env": {"A": secret("1")}})
+            life.up(program)
+            life.refresh()
+            life.up({**program, "workers": 2})
+            assert life.hidden == {"env"}
