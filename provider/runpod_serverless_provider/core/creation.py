@@ -54,7 +54,9 @@ class Creations:
 
         Raises ApiProblem and ApiUnreachable, after which there is none, and OutcomeUnknown for what stays open.
         """
-        for attempt in range(_MOST_POSTS):
+        attempt = 0
+        while True:
+            attempt += 1
             before = frozenset(self._session.part(Listings).seen(order.resource.path))
             try:
                 found: Mapping[str, Any] | None = await self._session.api.request(
@@ -64,7 +66,7 @@ class Creations:
                     raise OutcomeUnknown("POST", order.resource.path, "the answer names no id")
             except OutcomeUnknown as doubt:
                 looked_up = await self._settle(order, doubt, before)
-                if looked_up is None and attempt == _MOST_POSTS - 1:
+                if looked_up is None and attempt == _MOST_POSTS:
                     raise doubt.advised(_advice(order, ())) from None
                 found = looked_up
             finally:
@@ -72,7 +74,6 @@ class Creations:
             if found is not None:
                 self._claimed.add(str(found["id"]))
                 return found
-        raise AssertionError("the last attempt returns or raises")
 
     async def _settle(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str]) -> Mapping[str, Any] | None:
         """Find what the POST made, or make sure that it made nothing."""

@@ -138,3 +138,35 @@ def test_a_known_refusal_is_one_whatever_its_status(world):
     with pytest.raises(ApiProblem, match=r"no longer any instances.*name more GPU groups"):
         create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
     assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET"]
+
+
+def test_who_is_asked_to_stop_waits_no_longer(world, monkeypatch):
+    """The doubt is told at once, for nobody would wait for its end."""
+    ask = world.api.request
+
+    async def stopping(method, path, **options):
+        if (method, path) == ("GET", "/serverless"):
+            world.api.stop()
+        return await ask(method, path, **options)
+
+    monkeypatch.setattr(world.api, "request", stopping)
+    world.fault(method="POST", path="/v2/serverless", action="reset-before")
+    with pytest.raises(OutcomeUnknown, match="Look in the Runpod console"):
+        create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET"]
+
+
+def test_without_the_servers_clock_a_fixed_name_is_doubt(world, monkeypatch):
+    """What is there may have been there before the POST."""
+    ask = world.api.request
+
+    async def losing(method, path, **options):
+        answer = await ask(method, path, **options)
+        if method == "POST":
+            raise OutcomeUnknown(method, path, "lost")
+        return answer
+
+    monkeypatch.setattr(world.api, "request", losing)
+    with pytest.raises(OutcomeUnknown, match="may have been there before"):
+        create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
+    assert len(world.all("endpoints")) == 1
