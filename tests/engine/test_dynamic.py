@@ -1,0 +1,212 @@
+"""The dynamic door on the real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pytest
+
+from engine.harness import KEY, Stack
+from engine.programs import sent
+
+if TYPE_CHECKING:
+    from pulumi import automation
+
+    from runpod_emulator.running import Running
+
+CANARY = "canary-91c"
+
+
+def _changes(result: automation.UpResult | automation.RefreshResult | automation.DestroyResult) -> dict[str, int]:
+    return {op: count for op, count in (result.summary.resource_changes or {}).items() if op != "same"}
+
+
+def test_a_stack_lives_its_life(stack: Stack, emulator: Running) -> None:
+    """It comes up, updates, replaces, takes drift in and repairs it, and goes; each with the requests that the native door sends."""
+    given: dict[str, Any] = {"workers": 1, "env": {"A": "b"}}
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint, NetworkVolume
+
+        volume = NetworkVolume("volume", size=20, deletion_protection=False)
+        endpoint = Endpoint("llm", image="me/worker:1", volume=[volume], **given)
+        pulumi.export("url", endpoint.request_urls.run)
+        pulumi.export("workers", endpoint.workers)
+
+    inline = stack.inline(program)
+
+    def did(work: Callable[[], Any]) -> tuple[dict[str, int], list[str], Any]:
+        emulator.clear_requests()
+        result = work()
+        return _changes(result), [line for line in sent(emulator) if not line.startswith("GET /catalog")], result
+
+    changes, requests, created = did(inline.up)
+    assert changes == {"create": 3}
+    assert requests == ["POST /network-volumes", "POST /serverless"]
+    assert did(inline.up)[:2] == ({}, [])
+    given["workers"] = 2
+    changes, requests, updated = did(inline.up)
+    assert (changes, requests) == ({"update": 1}, ["PATCH /serverless/{id}"])
+    assert updated.outputs["workers"].value == {"min": 0, "max": 2}
+    given["gpu"] = "ADA_24"
+    emulator.clear_requests()
+    assert dict(inline.preview().change_summary) == {"replace": 1, "same": 2}
+    assert not [line for line in sent(emulator) if not line.startswith("GET /")]
+    changes, requests, replaced = did(inline.up)
+    assert changes == {"replace": 1}
+    assert [line for line in requests if not line.startswith("GET")] == ["POST /serverless", "DELETE /serverless/{id}"]
+    assert replaced.outputs["url"].value != created.outputs["url"].value
+    (endpoint,) = emulator.state()["endpoints"]
+    emulator.mutate("endpoints", endpoint["id"], workers={"min": 0, "max": 4, "idleTimeout": 60})
+    changes, requests, _ = did(inline.refresh)
+    assert changes == {"update": 1}
+    assert sorted(requests) == ["GET /network-volumes", "GET /serverless"]
+    assert did(inline.up)[:2] == ({"update": 1}, ["PATCH /serverless/{id}"])
+    assert did(inline.destroy)[0] == {"delete": 3}
+    assert not emulator.state()["endpoints"] and not emulator.state()["networkVolumes"]
+
+
+def test_the_state_tells_no_secret_no_key_and_no_code(stack: Stack, emulator: Running) -> None:
+    """In clear; and the provider in it is a reference of a few bytes, which the engine keeps as a secret."""
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint, PodTemplate, Registry
+
+        hidden = pulumi.Output.secret(f"{CANARY}/worker:1")
+        template = PodTemplate("template", image=hidden, env=[{"key": "T", "value": pulumi.Output.secret(CANARY)}])
+        Registry("registry", username=pulumi.Output.secret(CANARY), password=CANARY)
+        Endpoint("whole", template=template.settings, env=pulumi.Output.secret({"A": CANARY}))
+        Endpoint("part", image=hidden, env={"A": pulumi.Output.secret(CANARY), "B": "open"})
+        Endpoint(
+            "nested",
+            template={"image": hidden, "env": {"A": pulumi.Output.secret(CANARY)}, "args": pulumi.Output.secret(CANARY)},
+            system_dependencies=["git", pulumi.Output.secret(CANARY)],
+        )
+        pulumi.export("settings", template.settings)
+
+    inline = stack.inline(program)
+    for step in (inline.preview, inline.up, inline.refresh, inline.up):
+        result: Any = step()
+        assert CANARY not in result.stdout + result.stderr
+        state = json.dumps(stack.state())
+        assert CANARY not in state and KEY not in state and "def " not in state
+    shown = stack.state("--show-secrets")
+    assert KEY not in json.dumps(shown)
+    blobs = [
+        resource[bag]["__provider"] for resource in shown for bag in ("inputs", "outputs") if "__provider" in resource.get(bag, {})
+    ]
+    assert len(blobs) == 10
+    assert all(len(json.loads(blob["plaintext"])) <= 300 for blob in blobs)
+    (part,) = (resource for resource in stack.state() if resource["urn"].endswith("::part"))
+    assert part["inputs"]["env"]["B"] == "open"
+
+
+def test_the_key_and_the_settings_may_stand_in_the_stacks_configuration(stack: Stack, emulator: Running) -> None:
+    """The dynamic door reads the native door's names; the engine keeps a secret of the configuration as a secret."""
+    emulator.set(accepted_keys=["rpa_configured"])
+    stack.environment.pop("RUNPOD_API_KEY")
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        pulumi.export("datacenter", Endpoint("llm", image="me/worker:1").datacenter)
+
+    inline = stack.inline(program)
+    from pulumi import automation
+
+    with pytest.raises(
+        automation.CommandError, match=r"(?s)missing required configuration key runpod-serverless:apiKey.*Set it with"
+    ):
+        inline.up()
+    inline.set_config("runpod-serverless:apiKey", automation.ConfigValue("rpa_configured", secret=True))
+    inline.set_config("runpod-serverless:defaultDatacenter", automation.ConfigValue("US-KS-2"))
+    assert inline.up().outputs["datacenter"].value == ["US-KS-2"]
+    assert "rpa_configured" not in json.dumps(stack.state())
+    inline.destroy()
+
+
+def test_the_engines_options_work(stack: Stack, emulator: Running) -> None:
+    """Ignored changes stay ignored, protection holds, and a replacement may delete first."""
+    given: dict[str, Any] = {"workers": 1, "image": "me/worker:1"}
+    options = {"ignore_changes": ["workers"], "delete_before_replace": True}
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        Endpoint("llm", opts=pulumi.ResourceOptions(**options), **given)
+
+    inline = stack.inline(program)
+    inline.up()
+    given["workers"] = 5
+    assert _changes(inline.up()) == {}
+    given["image"] = "me/worker:2"
+    emulator.clear_requests()
+    inline.up()
+    assert [line for line in sent(emulator) if not line.startswith("GET")] == ["DELETE /serverless/{id}", "POST /serverless"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_the_provider_ends_with_an_engine_that_is_killed(stack: Stack, emulator: Running, tmp_path: Path) -> None:
+    """What it was creating is created, and no process is left."""
+    emulator.fault("delay", method="POST", seconds=4)
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import sys\n"
+        "from engine.harness import Stack\n"
+        "from pathlib import Path\n"
+        "def program():\n"
+        "    from pulumi_runpod_serverless.dynamic import Endpoint\n"
+        "    Endpoint('llm', image='me/worker:1')\n"
+        "import os\n"
+        "Stack(Path(sys.argv[1]), os.environ).inline(program).up()\n"
+    )
+    tests = str(Path(__file__).resolve().parents[1])
+    mark = f"{time.time_ns()}"
+    environment = {**stack.environment, "PYTHONPATH": tests, "MARK_OF_TEST": mark}
+    driver = subprocess.Popen(
+        [sys.executable, str(script), str(stack.directory)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _until(lambda: [one for one in emulator.requests() if one["method"] == "POST"])
+        marked = _processes(mark)
+        (engine,) = (process for process, command in marked.items() if "up" in command and command[0].endswith("pulumi"))
+        providers = [process for process, command in marked.items() if "pulumi.dynamic" in command]
+        assert providers
+        os.kill(engine, signal.SIGKILL)
+        _until(lambda: not set(providers) & set(_processes(mark)))
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait(10)
+    assert len(emulator.state()["endpoints"]) == 1
+
+
+def _processes(mark: str) -> dict[int, list[str]]:
+    """Find the processes with a mark in their environment."""
+    found = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARK_OF_TEST={mark}".encode() in (directory / "environ").read_bytes():
+                found[int(directory.name)] = (directory / "cmdline").read_text().split("\0")
+        except OSError:
+            continue
+    return found
+
+
+def _until(is_so: Callable[[], Any], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
