@@ -1,0 +1,146 @@
+"""Runpod on this machine, for a program's own tests: an emulator, and a workspace whose stacks nobody else sees.
+
+    with local_runpod() as runpod:
+        runpod.stack(program).up()
+        assert len(runpod.emulator.state()["endpoints"]) == 1
+
+With pytest, `pytest_plugins = ["pulumi_runpod_serverless.testing"]` in a `conftest.py`, or importing it, gives the fixture `runpod`.
+Needs the extra `[emulator]` and the Pulumi CLI.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pulumi import automation
+
+    from runpod_emulator.running import Running
+
+__all__ = ["KEY", "LocalRunpod", "local_runpod"]
+
+KEY: Final = "rpa_of_no_account"
+"""The API key that stacks use here; Runpod knows no such key."""
+_OURS: Final = ("PULUMI_", "RUNPOD_")
+
+
+@dataclass(frozen=True)
+class LocalRunpod:
+    """A running emulator, and the variables by which Pulumi and its providers use it and no account of anybody.
+
+    `emulator` has the account's `state()`, the log of `requests()`, `fault(…)`, `advance(seconds)`, `set(worker_quota=…)` and more.
+    """
+
+    emulator: Running
+    directory: Path
+    variables: Mapping[str, str]
+
+    def stack(
+        self,
+        program: Callable[[], Any],
+        *,
+        name: str = "dev",
+        project: str = "test",
+        config: Mapping[str, str] | None = None,
+    ) -> automation.Stack:
+        """Make a stack of an inline program, or take the one of that name with another program."""
+        from pulumi import automation
+
+        directory = self.directory / "projects" / project / name
+        directory.mkdir(parents=True, exist_ok=True)
+        options = automation.LocalWorkspaceOptions(
+            work_dir=str(directory),
+            env_vars=dict(self.variables),
+            project_settings=automation.ProjectSettings(name=project, runtime="python"),
+        )
+        made = automation.create_or_select_stack(name, project, program, opts=options)
+        if config:
+            made.set_all_config({key: automation.ConfigValue(value) for key, value in config.items()})
+        return made
+
+
+@contextlib.contextmanager
+def local_runpod(directory: Path | None = None, *, emulator: Running | None = None) -> Iterator[LocalRunpod]:
+    """Start an emulator, or reset the given one, and let this process's environment lead to it until the end.
+
+    No rate limit and no worker quota to speak of hold, unless `emulator` says otherwise. Stacks, plugins and their log stay in
+    `directory`, or in a temporary one. Raises RuntimeError where the emulator or the Pulumi CLI is not installed.
+    """
+    if shutil.which("pulumi") is None:
+        raise RuntimeError("the Pulumi CLI is not on PATH; install it, or run pulumi.automation.PulumiCommand.install()")
+    with contextlib.ExitStack() as stack:
+        if emulator is None:
+            emulator = stack.enter_context(_running())
+        else:
+            emulator.reset()
+        emulator.set(worker_quota=1000, job_base_url=f"{emulator.url}/v2")
+        if directory is None:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runpod-", ignore_cleanup_errors=True)))
+        variables = _variables(directory, emulator.url)
+        stack.enter_context(_environment(variables))
+        yield LocalRunpod(emulator, directory, variables)
+
+
+def _running() -> Running:
+    try:
+        from runpod_emulator.running import Running
+    except ImportError as problem:
+        raise RuntimeError("the emulator is missing; run `pip install 'pulumi-runpod-serverless[emulator]'`") from problem
+    return Running()
+
+
+def _variables(directory: Path, url: str) -> dict[str, str]:
+    home, backend = directory / "pulumi-home", directory / "backend"
+    for made in (home, backend):
+        made.mkdir(parents=True, exist_ok=True)
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),  # where pip puts the plugin
+        "PULUMI_BACKEND_URL": f"file://{backend.as_posix()}",
+        "PULUMI_CONFIG_PASSPHRASE": "passphrase",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_HOME": str(home),
+        "PULUMI_PYTHON_CMD": sys.executable,  # in which dynamic providers run
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "RUNPOD_API_KEY": KEY,
+        "RUNPOD_API_URL": url,
+        "RUNPOD_ENDPOINT_BASE_URL": f"{url}/v2",
+    }
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and unset all others by which Pulumi or Runpod could find an account."""
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith(_OURS)]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name.startswith(_OURS)]:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if name == "PATH" or name.startswith(_OURS)})
+
+
+with contextlib.suppress(ImportError):
+    import pytest
+
+    _EMULATOR: Final = pytest.StashKey["Running"]()
+
+    @pytest.fixture
+    def runpod(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalRunpod]:
+        """Give an empty account and an empty workspace; the emulator's process serves all tests of a run."""
+        stash = request.session.stash
+        if _EMULATOR not in stash:
+            stash[_EMULATOR] = _running().__enter__()
+            request.config.add_cleanup(lambda: stash[_EMULATOR].__exit__(None, None, None))
+        with local_runpod(tmp_path, emulator=stash[_EMULATOR]) as found:
+            yield found

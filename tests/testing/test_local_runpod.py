@@ -1,0 +1,111 @@
+"""`pulumi_runpod_serverless.testing`: a user's own tests run on this machine alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from pulumi_runpod_serverless.testing import KEY, LocalRunpod, local_runpod
+
+
+def test_the_environment_leads_nowhere_else_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever account of Runpod or Pulumi there is, nothing in the block can reach it."""
+    monkeypatch.setenv("RUNPOD_API_KEY", "rpa_real")
+    monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "pul-real")
+    before = dict(os.environ)
+    with local_runpod() as runpod:
+        inside = {name: value for name, value in os.environ.items() if name.startswith(("PULUMI_", "RUNPOD_"))}
+        assert inside == {name: value for name, value in runpod.variables.items() if name != "PATH"}
+        assert os.environ["RUNPOD_API_KEY"] == KEY
+        assert os.environ["RUNPOD_API_URL"] == runpod.emulator.url
+        assert os.environ["PULUMI_BACKEND_URL"].startswith("file://")
+        directory = runpod.directory
+    assert dict(os.environ) == before
+    assert not directory.exists()
+    assert runpod.emulator.exit_code is not None
+
+
+def test_a_program_comes_up_against_the_emulator(runpod: LocalRunpod) -> None:
+    """Through either door, with a configuration; and what it exports leads to the emulator, too."""
+
+    def program() -> None:
+        from pulumi_runpod_serverless import Endpoint
+        from pulumi_runpod_serverless.dynamic import NetworkVolume
+
+        volume = NetworkVolume("volume", deletion_protection=False)
+        endpoint = Endpoint("llm", image="me/worker:1", volume=volume.id)
+        pulumi.export("url", endpoint.request_urls.run)
+        pulumi.export("datacenter", endpoint.datacenter)
+
+    stack = runpod.stack(program, config={"runpod-serverless:endpointBaseUrl": f"{runpod.emulator.url}/v2"})
+    up = stack.up()
+    (endpoint,) = runpod.emulator.state()["endpoints"]
+    assert up.outputs["url"].value == f"{runpod.emulator.url}/v2/{endpoint['id']}/run"
+    assert runpod.stack(program).outputs()["url"].value == up.outputs["url"].value
+    stack.destroy()
+
+
+def test_each_test_has_an_account_of_its_own(runpod: LocalRunpod) -> None:
+    """What the test before made is gone."""
+    assert runpod.emulator.state()["endpoints"] == [] == runpod.emulator.requests()
+
+
+def test_without_the_cli_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is started."""
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError, match="Pulumi CLI is not on PATH"), local_runpod():
+        pass
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator is not in every installation."""
+    monkeypatch.setitem(sys.modules, "runpod_emulator.running", None)
+    with pytest.raises(RuntimeError, match=r"pip install 'pulumi-runpod-serverless\[emulator\]'"), local_runpod():
+        pass
+
+
+USERS_TEST = """
+def test_one(runpod):
+    assert runpod.emulator.seed(endpoints=[{}])
+
+def test_two(runpod):
+    assert runpod.emulator.state()["endpoints"] == []
+"""
+
+
+@pytest.mark.parametrize(
+    "conftest",
+    ['pytest_plugins = ["pulumi_runpod_serverless.testing"]', "from pulumi_runpod_serverless.testing import runpod"],
+    ids=["as a plugin", "imported"],
+)
+def test_a_users_pytest_gets_the_fixture(tmp_path: Path, conftest: str) -> None:
+    """Both ways; one emulator serves all tests, and nothing is left running or warned of."""
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "test_mine.py").write_text(USERS_TEST)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        f"--rootdir={tmp_path}",
+        "-c",
+        os.devnull,
+    ]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_nothing_of_it_is_loaded_by_a_program_that_does_not_test() -> None:
+    """There is no entry point of pytest, and the package does not import it."""
+    program = "import sys, pulumi_runpod_serverless.dynamic; print('pytest' in sys.modules, 'runpod_emulator' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
