@@ -202,6 +202,15 @@ def test_what_up_would_do_is_the_engine_s_operation(op: str, up: Up) -> None:
     assert (drift.up, _ups(drift)) == (up, {"workers.max": up})
 
 
+def test_of_the_steps_of_a_replacement_one_tells_the_diff() -> None:
+    """Whichever it is; the others add nothing, and take nothing away."""
+    told = planned("replace", old=state({"name": "a"}), new=state({"name": "b"}), changes={"name": "update-replace"})
+    bare = planned("delete-replaced", old=state({"name": "a"}))
+    for lines in ((told, bare), (bare, told)):
+        plan = plans(run(*lines))[urn("api")]
+        assert (plan.up, [change.path for change in plan.changes]) == (Up.RECREATE, [("name",)])
+
+
 def test_a_refresh_within_a_preview_is_no_plan() -> None:
     """`preview --refresh` prints both."""
     assert plans(run(planned("refresh", old=state({}), new=state({})))) == {}
@@ -244,6 +253,12 @@ def test_a_refusal_is_said_where_it_belongs() -> None:
     message = f"{VOLUME} resource 'models': property size value {{20}} has a problem: size: a network volume cannot shrink"
     drift, ahead = _planned(refreshed, run(error(message, urn("models", VOLUME)), exit_code=1))
     assert (drift.up, drift.remark, ahead) == (Up.FAIL, "size: a network volume cannot shrink", None)
+
+
+def test_all_refusals_of_one_resource_are_said_once_each() -> None:
+    """The user mends them in one go."""
+    said = [error(f"{VOLUME} resource 'models' has a problem: {reason}", urn("models", VOLUME)) for reason in ("a", "b", "a")]
+    assert plans(run(*said, exit_code=1))[urn("models", VOLUME)].remark == "a; b; a"
 
 
 def test_a_refusal_of_the_dynamic_door_is_said_without_its_trace() -> None:

@@ -56,7 +56,7 @@ def test_fifty_stacks_are_searched_with_one_command(stack: Stack, emulator: Runn
     assert set(by_name) == {STACK, *names}
     assert {name for name, item in by_name.items() if item["resources"]} == {"copy-7", "copy-48"}
     assert {name for name, item in by_name.items() if item["error"]} == {"copy-9"}
-    assert "salt" in by_name["copy-9"]["error"]
+    assert "secrets manager" in by_name["copy-9"]["error"]
     assert by_name["copy-48"]["resources"][0]["isGone"] is True
     assert "[50/50] harness/" in done.stderr
     assert {entry["method"] for entry in emulator.requests()} == {"GET"}

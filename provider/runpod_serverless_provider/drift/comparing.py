@@ -101,7 +101,9 @@ def plans(previewed: Run) -> dict[str, Plan]:
             )
     for urn, message in previewed.complaints:
         if kind_of(parts_of(urn)[0]):
-            found[urn] = Plan(Up.FAIL, remark=_remark(message))
+            known = found.get(urn)
+            earlier = [known.remark] if known is not None and known.up is Up.FAIL else []
+            found[urn] = Plan(Up.FAIL, remark="; ".join(dict.fromkeys([*earlier, _remark(message)])))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -99,8 +100,8 @@ class Cli:
     """The CLI `program` in the project directory `cwd`. One process for each call, none of which writes anything."""
 
     def __init__(self, program: str, cwd: Path, environment: Mapping[str, str] | None = None) -> None:
-        named = Path(program)
-        self._program = program if named.parent == Path() else str(named.absolute())  # a relative path is not relative to `cwd`
+        is_path = any(separator in program for separator in (os.sep, os.altsep) if separator)
+        self._program = str(Path(program).absolute()) if is_path else program  # a relative path is not relative to `cwd`
         self._cwd = cwd
         self._environment = {**(os.environ if environment is None else environment), **_QUIET}
 
@@ -149,7 +150,8 @@ class Cli:
         try:
             stdout, stderr = await process.communicate()
         except asyncio.CancelledError:
-            process.terminate()  # the engine then closes its plugins
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()  # the engine then closes its plugins
             await process.wait()
             raise
         return process.returncode or 0, stdout.decode(errors="replace"), stderr.decode(errors="replace")

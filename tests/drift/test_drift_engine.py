@@ -1,0 +1,183 @@
+"""How the CLI is run and its events are read, with a program in its place that prints what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from drift.events import ENDPOINT, VOLUME, done, error, run, state, urn
+from runpod_serverless_provider.core.values import UNKNOWN
+from runpod_serverless_provider.drift import Account, DriftError, Up, Worker, find_drift
+from runpod_serverless_provider.drift.engine import Cli, StackName, Step, parts_of
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the CLI's place is taken by a script for a POSIX shell")
+
+
+def _cli(directory: Path, script: str) -> Path:
+    path = directory / "pulumi"
+    path.write_text(f"#!{sys.executable}\nimport sys\narguments = sys.argv[1:]\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+LISTED = 'if "ls" in arguments: print(\'[{"name": "org/shop/dev", "current": true}]\'); sys.exit()\n'
+
+
+def test_the_cli_is_run_so_that_it_asks_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    """It gets no terminal and no colours, and only commands that change nothing."""
+    seen = tmp_path / "seen"
+    script = f"import os\nopen({str(seen)!r}, 'a').write(' '.join(arguments) + os.environ['PULUMI_SKIP_UPDATE_CHECK'] + '\\n')\n"
+    find_drift(tmp_path, pulumi=str(_cli(tmp_path, script + LISTED)))
+    common = "--non-interactive --color=never"
+    assert seen.read_text().splitlines() == [
+        f"{common} stack ls --json --fully-qualify-stack-namestrue",
+        f"{common} refresh --preview-only --json --stack org/shop/devtrue",
+        f"{common} preview --json --stack org/shop/devtrue",
+    ]
+
+
+def test_a_relative_path_to_the_cli_is_one_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not from the project, where there may be another."""
+    (tmp_path / "project").mkdir()
+    _cli(tmp_path, LISTED)
+    monkeypatch.chdir(tmp_path)
+    assert find_drift("project", pulumi="./pulumi").stacks[0].label == "shop/dev"
+
+
+def test_progress_counts_what_is_done(tmp_path: Path) -> None:
+    """Each stack is told once, with how many are."""
+    script = 'if "ls" in arguments: print(\'[{"name": "a/b/c", "current": false}, {"name": "a/b/d", "current": false}]\')'
+    told: list[tuple[str, int, int]] = []
+    find_drift(
+        tmp_path,
+        pulumi=str(_cli(tmp_path, script)),
+        all_stacks=True,
+        on_progress=lambda stack, done, count: told.append((stack.stack, done, count)),
+    )
+    assert sorted(counts for _, *counts in told) == [[1, 2], [2, 2]]
+    assert {name for name, *_ in told} == {"c", "d"}
+
+
+def test_without_a_stack_there_is_nothing_to_select_from(tmp_path: Path) -> None:
+    """The advice does not list none."""
+    with pytest.raises(DriftError, match=r"^no stack is selected: name one with --stack, or take --all$"):
+        find_drift(tmp_path, pulumi=str(_cli(tmp_path, "print('[]')")))
+
+
+def test_a_failure_without_events_is_told_in_the_cli_s_words(tmp_path: Path) -> None:
+    """From standard error, else from standard output, else by the exit code alone."""
+    for script, said in (
+        ("sys.stderr.write('error: no\\n\\nway\\n'); sys.exit(255)", "no\nway"),
+        ("print('not an event'); print('5'); sys.exit(1)", "not an event\n5"),
+        ("sys.exit(9)", "pulumi ended with exit code 9"),
+    ):
+        (found,) = find_drift(tmp_path, pulumi=str(_cli(tmp_path, LISTED + script))).stacks
+        assert (found.error, found.exit_code) == (said, 2)
+
+
+def test_a_configured_value_is_decrypted_without_its_line_s_end(tmp_path: Path) -> None:
+    """And is None where there is none."""
+    cli = Cli(str(_cli(tmp_path, "print('value') if arguments[4] == 'key' else sys.exit(1)")), tmp_path)
+    assert asyncio.run(cli.configured("dev", "key")) == "value"
+    assert asyncio.run(cli.configured("dev", "other")) is None
+
+
+def test_a_state_that_cannot_be_exported_hides_nothing(tmp_path: Path) -> None:
+    """Then no resource is taken for one that is only read."""
+    cli = Cli(str(_cli(tmp_path, "sys.exit(1)")), tmp_path)
+    assert asyncio.run(cli.external("dev")) == frozenset()
+
+
+def _wait_for(mark: Path) -> None:
+    while not (mark.exists() and mark.read_text()):
+        time.sleep(0.05)
+
+
+def test_a_search_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
+    """The CLI is told to end, and waited for; and one that ended meanwhile is no trouble."""
+    mark = tmp_path / "mark"
+    script = (
+        f"import pathlib, signal, time\nsignal.signal(15, lambda *_: (pathlib.Path({str(mark)!r}).write_text('ended'), sys.exit()))"
+    )
+    cli = Cli(str(_cli(tmp_path, f"{script}\npathlib.Path({str(mark)!r}).write_text('begun')\ntime.sleep(60)")), tmp_path)
+
+    async def give_up() -> None:
+        task = asyncio.create_task(cli.refresh("dev"))
+        await asyncio.to_thread(_wait_for, mark)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(give_up())
+    assert mark.read_text() == "ended"
+
+
+def test_events_are_read_and_everything_else_is_left() -> None:
+    """Values that the engine does not tell are UNKNOWN, other objects are as they are."""
+    found = run(
+        '{"preludeEvent": {"config": {"a:b": "c"}}}',
+        "7",
+        '{"cancelEvent": {}}',
+        '{"diagnosticEvent": {"severity": "warning", "message": "careful"}}',
+        '{"diagnosticEvent": {"severity": "error", "message": "passing", "ephemeral": true}}',
+        error("no\n", urn("api")),
+        done("update", old=state({"list": [{"x": "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7"}]}), new=None, changes={"a": "update"}),
+        exit_code=1,
+    )
+    assert found.configuration == {"a:b": "c"}
+    assert found.complaints == ((urn("api"), "no"),)
+    assert found.error == "no"
+    (step,) = found.done
+    assert (step.name, step.old["inputs"], step.new) == ("api", {"list": [{"x": UNKNOWN}]}, {})
+
+
+def test_names_are_taken_apart() -> None:
+    """Of stacks, in each way to write them; of URNs, with parents and with colons in a name."""
+    assert [(name.project, name.stack) for name in map(StackName, ("org/shop/dev", "org/dev", "dev"))] == [
+        ("shop", "dev"),
+        ("", "dev"),
+        ("", "dev"),
+    ]
+    assert parts_of(f"urn:pulumi:dev::shop::my:Component${ENDPOINT}::a::b") == (ENDPOINT, "a::b")
+    assert parts_of("") == ("", "")
+    assert Step("same", urn("api"), ENDPOINT).name == "api"
+
+
+def test_what_a_preview_that_failed_does_not_tell_has_its_reason(tmp_path: Path) -> None:
+    """What `up` would fail with is said at its resource, and of the others only that nobody knows."""
+    (tmp_path / "refresh").write_text(
+        "\n".join(
+            [
+                '{"preludeEvent": {"config": {"runpod-serverless:apiKey": "[secret]"}}}',
+                done("update", "models", VOLUME, old=state({"size": 20}), new=state({"size": 40}), changes={"size": "update"}),
+                done("update", old=state({"workers": 3}), new=state({"workers": 2}), changes={"workers": "update"}),
+            ]
+        )
+    )
+    (tmp_path / "preview").write_text(error("size: it cannot shrink", urn("models", VOLUME)))
+    script = (
+        "if 'config' in arguments: print('rpa_key'); sys.exit()\n"
+        f"verb = arguments[2]\nprint(open({str(tmp_path)!r} + '/' + verb).read())\nsys.exit(verb == 'preview')"
+    )
+    asked: list[tuple[str | None, str]] = []
+
+    async def list_workers(account: Account, id: str) -> Sequence[Worker]:
+        asked.append((await account.decrypt("runpod-serverless:apiKey"), id))
+        return [Worker("w", "IDLE")]
+
+    (found,) = find_drift(tmp_path, pulumi=str(_cli(tmp_path, LISTED + script)), list_workers=list_workers).stacks
+    assert [(item.name, item.up) for item in found.resources] == [("api", None), ("models", Up.FAIL)]
+    assert found.up_unknown == "the preview ended with the failure of models"
+    assert asked == [("rpa_key", "id-1")]
+    assert found.resources[0].causes[0].text.endswith("None of its workers is unhealthy now")
+    (tmp_path / "refresh").write_text(
+        done("update", "models", VOLUME, old=state({"size": 20}), new=state({"size": 40}), changes={"size": "update"})
+    )
+    (found,) = find_drift(tmp_path, pulumi=str(_cli(tmp_path, LISTED + script))).stacks
+    assert found.up_unknown == ""
