@@ -242,7 +242,11 @@ def lenient(model: type[Inputs]) -> type[Inputs]:
     required = {attribute: info for attribute, info in model.model_fields.items() if info.is_required()}
     parts = {attribute: (info.annotation, *info.metadata) for attribute, info in required.items()}
     fields: dict[str, Any] = {attribute: (cast(Any, Annotated)[annotation], None) for attribute, annotation in parts.items()}
-    return create_model(model.__name__, __base__=model, **fields)
+
+    class Undescribed(model):  # type: ignore[misc, valid-type] # descriptions would be parsed from source, which threads must not do
+        model_config = ConfigDict(use_attribute_docstrings=False)
+
+    return create_model(model.__name__, __base__=Undescribed, **fields)
 
 
 @cache
