@@ -5,6 +5,8 @@ Nothing outside of the test's own directory is read or written: no login, no `~/
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -123,6 +125,7 @@ class Stack:
         self.environment = dict(environment)
         directory.mkdir(parents=True, exist_ok=True)
         self._is_selected = False
+        self._loops: list[asyncio.AbstractEventLoop] = []
 
     def write(self, resources: Mapping[str, Any] | None = None, **sections: Any) -> None:
         """Write the program: `resources`, and as keywords `outputs`, `variables`, `config`, `plugins` and so on."""
@@ -193,6 +196,10 @@ class Stack:
         """Make a stack of a Python program, which the Automation API runs in this process, in the project that is there or an empty one."""
         from pulumi import automation
 
+        def run() -> None:
+            self._loops.append(asyncio.get_running_loop())
+            program()
+
         settings = automation.ProjectSettings(name="harness", runtime="python")
         there = self.directory / "Pulumi.yaml"
         options = automation.LocalWorkspaceOptions(
@@ -202,7 +209,12 @@ class Stack:
             project_settings=None if there.exists() else settings,
         )
         project = yaml.safe_load(there.read_text())["name"] if there.exists() else settings.name
-        return automation.create_or_select_stack(STACK, project, program, opts=options)
+        return automation.create_or_select_stack(STACK, project, run, opts=options)
+
+    def close(self) -> None:
+        """Close what the Automation API leaves open after a program that failed; its finalizers would warn in some other test."""
+        for loop in self._loops:
+            loop.close()
 
 
 @pytest.fixture(scope="session")
@@ -258,9 +270,10 @@ def engine_environment(tmp_path: Path, engine_directory: Path, emulator: Running
 
 
 @pytest.fixture
-def stack(tmp_path: Path, engine_environment: dict[str, str]) -> Stack:
+def stack(tmp_path: Path, engine_environment: dict[str, str]) -> Iterator[Stack]:
     """Give a project without a program yet."""
-    return Stack(tmp_path / "project", engine_environment)
+    with contextlib.closing(Stack(tmp_path / "project", engine_environment)) as created:
+        yield created
 
 
 @pytest.fixture(scope="module")
