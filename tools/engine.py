@@ -37,6 +37,15 @@ PACKAGES: Final = {
 ENGINE: Final = ("pulumi", "pulumi-language-yaml")
 SUFFIX: Final = ".exe" if os.name == "nt" else ""
 
+# The engine names the environment of a project; else it is the Python that somebody names, or the first on PATH.
+DYNAMIC_LAUNCHER: Final = """#!/bin/sh
+if [ -n "${PULUMI_RUNTIME_VIRTUALENV:-}" ]; then
+    exec "$PULUMI_RUNTIME_VIRTUALENV/bin/python" -u -m pulumi.dynamic "$@"
+fi
+exec "${PULUMI_PYTHON_CMD:-python3}" -u -m pulumi.dynamic "$@"
+"""
+DYNAMIC_LAUNCHER_CMD: Final = "@python -u -m pulumi.dynamic %*\r\n"
+
 
 class EngineError(Exception):
     """Says why there is no engine, and what to do."""
@@ -147,9 +156,9 @@ def build(names: list[str]) -> None:
 
 
 def launch_dynamic() -> None:
-    """Put the launcher of Python's dynamic providers beside the engine, as the official release has it; it runs PATH's `python`."""
+    """Put the launcher of Python's dynamic providers beside the engine, as the official release has it."""
     launcher = BIN / ("pulumi-resource-pulumi-python.cmd" if os.name == "nt" else "pulumi-resource-pulumi-python")
-    text = "@python -u -m pulumi.dynamic %*\r\n" if os.name == "nt" else '#!/bin/sh\nexec python -u -m pulumi.dynamic "$@"\n'
+    text = DYNAMIC_LAUNCHER_CMD if os.name == "nt" else DYNAMIC_LAUNCHER
     if not launcher.exists() or launcher.read_text() != text:
         launcher.write_text(text, newline="")
         launcher.chmod(0o755)

@@ -34,7 +34,7 @@ class Tenant:
     name: str
     workers: int = 1
     volume_gb: int = 20
-    image: str = "runpod/worker-v1-vllm:v2.7.0stable-cuda12.1.0"
+    image: str = "runpod/worker-v1-vllm:v2.11.0"
 
     def program(self) -> None:
         """Declare the tenant's stack."""

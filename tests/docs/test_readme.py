@@ -9,15 +9,14 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from engine.harness import KEY, ROOT, TIMEOUT_SECONDS, environment_in
+from docs.pages import blocks, installs, run, section
+from engine.harness import KEY, ROOT
 from runpod_serverless_provider.core.model import Updates
 from runpod_serverless_provider.resources.endpoint import Endpoint
 
@@ -31,60 +30,6 @@ DOCUMENTS = sorted(
 PORT = "8500"
 
 
-@dataclass(frozen=True)
-class Block:
-    """One fenced block; `file` is the file of this repository that it shows, if it shows one."""
-
-    language: str
-    text: str
-    file: str = ""
-
-
-def _section(title: str) -> str:
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"the README has no section {title!r}"
-    return found[1]
-
-
-def _blocks(title: str) -> Iterator[Block]:
-    for found in re.finditer(r"(?:<!-- file: (\S+) -->\n)?^```(\w+)\n(.*?)^```$", _section(title), re.MULTILINE | re.DOTALL):
-        yield Block(found[2], found[3], found[1] or "")
-
-
-def _installs(line: str) -> bool:
-    """Is this a line that makes an environment, which these tests run in already?"""
-    return line.startswith("python3 -m venv ") or " ".join(shlex.split(line)[:2]).removeprefix("venv/bin/") == "pip install"
-
-
-def _run(line: str, directory: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        ["sh", "-ec", line],
-        cwd=directory,
-        env=environment,
-        input=KEY,  # `config set --secret` asks for it
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture
-def environment(tmp_path: Path, engine_directory: Path, emulator: Running) -> dict[str, str]:
-    """Make a machine with Pulumi, whose user has no key in the environment and no virtual environment on PATH, and says yes."""
-    made = environment_in(tmp_path, engine_directory, emulator.url)
-    del made["RUNPOD_API_KEY"]
-    host = tmp_path / "host" / "pulumi-language-python"
-    host.parent.mkdir()
-    host.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(ROOT / "tests/docs/python_host.py"))} "$@"\n')
-    host.chmod(0o755)
-    own = Path(sys.executable).parent
-    path = [str(host.parent), *(part for part in made["PATH"].split(os.pathsep) if Path(part) != own)]
-    return {**made, "PATH": os.pathsep.join(path), "PULUMI_SKIP_CONFIRMATIONS": "true"}
-
-
 @pytest.mark.skipif(os.name == "nt", reason="the README's lines are for a POSIX shell")
 def test_the_quickstart_works_as_it_is_written(tmp_path: Path, environment: dict[str, str], emulator: Running) -> None:
     """Its files and its lines, in their order, bring the stack up, name a URL, and leave nothing behind."""
@@ -94,16 +39,16 @@ def test_the_quickstart_works_as_it_is_written(tmp_path: Path, environment: dict
     (project / "venv").symlink_to(sys.prefix)
     printed: dict[str, str] = {}
     not_run = []
-    for block in _blocks("Quickstart"):
+    for block in blocks(README, "Quickstart"):
         if block.file:
             (project / Path(block.file).name).write_text(block.text, encoding="utf-8")
             continue
         assert block.language == "sh"
         for line in block.text.splitlines():
-            if _installs(line):
+            if installs(line):
                 not_run.append(line)
             else:
-                printed[line] = _run(line, project, environment)
+                printed[line] = run(line, project, environment)
     assert not_run == ["python3 -m venv venv", "venv/bin/pip install pulumi-runpod-serverless"]
     assert re.fullmatch(r"https://api\.runpod\.ai/v2/\w+/runsync\n", printed["pulumi stack output runSyncUrl"])
     counters = emulator.counters()
@@ -117,9 +62,9 @@ def test_the_emulator_is_started_and_used_as_it_is_written(tmp_path: Path, envir
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
-    start, use, controls = (block.text.replace(PORT, port) for block in _blocks("Without an account: the emulator"))
+    start, use, controls = (block.text.replace(PORT, port) for block in blocks(README, "Without an account: the emulator"))
     install, command = start.splitlines()
-    assert _installs(install)
+    assert installs(install)
     emulator = subprocess.Popen(
         [str(Path(sys.executable).parent / shlex.split(command)[0]), *shlex.split(command)[1:]],
         cwd=tmp_path,
@@ -133,8 +78,8 @@ def test_the_emulator_is_started_and_used_as_it_is_written(tmp_path: Path, envir
         program = (ROOT / "examples/quickstart-yaml/Pulumi.yaml").read_text()
         (tmp_path / "Pulumi.yaml").write_text(program)
         own = str(Path(sys.executable).parent)
-        _run("pulumi stack init dev", tmp_path, environment)
-        _run(use, tmp_path, {**environment, "PATH": os.pathsep.join([environment["PATH"], own])})
+        run("pulumi stack init dev", tmp_path, environment)
+        run(use, tmp_path, {**environment, "PATH": os.pathsep.join([environment["PATH"], own])})
         answers = [_curl(line) for line in controls.splitlines()]
         assert answers[0]["offsetSeconds"] == 90
         assert [entry["method"] for entry in answers[1]["requests"]].count("POST") == 2
@@ -165,7 +110,7 @@ def _curl(line: str) -> dict[str, list[dict[str, object]]]:
 
 def test_every_file_that_the_readme_shows_is_that_file() -> None:
     """A program in the README is an example's, which other tests run."""
-    shown = [block for block in _blocks("Quickstart") if block.file]
+    shown = [block for block in blocks(README, "Quickstart") if block.file]
     assert [Path(block.file).name for block in shown] == ["Pulumi.yaml", "__main__.py"]
     for block in shown:
         assert block.text == (ROOT / block.file).read_text(encoding="utf-8")
@@ -190,7 +135,7 @@ def test_the_emulator_has_the_options_that_the_readme_names() -> None:
     """No option is made up."""
     command = [str(Path(sys.executable).parent / "runpod-emulator"), "--help"]
     printed = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=True).stdout
-    named = re.findall(r"(?<![\w-])--[a-z-]+", re.sub(r"curl.*", "", _section("Without an account: the emulator")))
+    named = re.findall(r"(?<![\w-])--[a-z-]+", re.sub(r"curl.*", "", section(README, "Without an account: the emulator")))
     assert named
     assert [option for option in named if option not in printed] == []
 
