@@ -133,10 +133,10 @@ def _advice(order: Order, ids: list[str] | tuple[()]) -> str:
     if ids:
         found = ", ".join(map(repr, ids))
         return (
-            f"There is a {noun} named {order.name!r} ({found}), which may have been there before. If it is this one, take it over with "
+            f"The {noun} {order.name!r} is there ({found}), but may have been there before. If it is this one, take it over with "
             f"`{order.import_line} {ids[0] if len(ids) == 1 else 'ID'}`; else choose another name, or leave it out to have one generated."
         )
     return (
-        f"Look in the Runpod console for a {noun} named {order.name!r}. If it is there, take it over with `{order.import_line} ID`; if "
-        "it is not, run `pulumi up` again."
+        f"Look in the Runpod console whether the {noun} {order.name!r} is there. If it is, take it over with `{order.import_line} ID`; "
+        "if it is not, run `pulumi up` again."
     )
