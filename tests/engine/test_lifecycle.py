@@ -177,7 +177,7 @@ def test_a_refresh_that_the_api_refuses_keeps_the_state(stack: Stack, emulator: 
     stack.up()
     advice = {401: "RUNPOD_API_KEY", 403: "read and write access", 500: "500"}
     for status, words in advice.items():
-        emulator.fault("status", "GET", "/v2/serverless/*", status=status, times=None)
+        emulator.fault("status", "GET", "/v2/serverless*", status=status, times=None)
         message = stack.refresh(exit_code=None).said("error")[0]
         emulator.clear_faults()
         assert words in message

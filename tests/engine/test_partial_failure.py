@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.harness import Stack
-from engine.programs import ENDPOINT, endpoint, sent, volume
+from engine.programs import ENDPOINT, VOLUME, endpoint, sent, volume
 
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
@@ -35,17 +35,33 @@ def test_an_answer_that_makes_no_sense_does_not_lose_the_endpoint(stack: Stack, 
     stack.expect_no_changes()
 
 
-@pytest.mark.parametrize("fault", [{"action": "truncate"}, {"action": "wrong-json", "body": []}], ids=["torn", "no object"])
-def test_an_answer_without_an_id_says_where_to_look(stack: Stack, emulator: Running, fault: dict[str, Any]) -> None:
-    """Nobody knows whether it exists: the error says so, gives the name and the import line, and that line then works."""
+LOST = pytest.mark.parametrize("fault", [{"action": "truncate"}, {"action": "wrong-json", "body": []}], ids=["torn", "no object"])
+
+
+@LOST
+def test_an_answer_without_an_id_is_looked_up(stack: Stack, emulator: Running, fault: dict[str, Any]) -> None:
+    """A name that was generated is nobody else's, so that what bears it is the resource; nothing is created twice."""
+    stack.write({"models": volume(size=20), "api": endpoint()})
+    emulator.fault(method="POST", path="/v2/network-volumes", **fault)
+    emulator.fault(method="POST", path="/v2/serverless", **fault)
+    stack.up()
+    assert {request: number for request, number in emulator.counters().items() if request.startswith("POST")} == {
+        "POST /v2/network-volumes": 1,
+        "POST /v2/serverless": 1,
+    }
+    stack.expect_no_changes()
+
+
+@LOST
+def test_an_answer_that_leaves_doubt_says_what_to_import(stack: Stack, emulator: Running, fault: dict[str, Any]) -> None:
+    """What bears a name of the program's may have been there before: the error gives its id and the import line, which then works."""
     stack.write({"models": volume(name="models", size=20)})
     emulator.fault(method="POST", path="/v2/network-volumes", **fault)
     message = stack.up(exit_code=None).said("error")[0]
-    assert "not known whether" in message
-    assert "'models'" in message
-    assert "pulumi import runpod-serverless:index:NetworkVolume models ID" in message
     (live,) = emulator.state()["networkVolumes"]
-    stack.adopt("runpod-serverless:index:NetworkVolume", "models", live["id"])
+    assert "not known whether" in message
+    assert f"pulumi import runpod-serverless:index:NetworkVolume models {live['id']}" in message
+    stack.adopt(VOLUME, "models", live["id"])
     stack.up()
     assert [item["id"] for item in emulator.state()["networkVolumes"]] == [live["id"]]
 

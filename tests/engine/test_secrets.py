@@ -159,6 +159,7 @@ def test_an_error_does_not_repeat_what_the_api_echoes(
     stack.write(_program(), config=CONFIG)
     _configured(stack)
     emulator.fault(method="POST", path="/v2/serverless", **fault)
+    emulator.fault(method="GET", path="/v2/serverless", times=None, **fault)  # where the provider looks for what was lost
     failed = stack.up(*LOUD, exit_code=None)
     assert failed.exit_code != 0
     lines = [line for line in failed.stderr.splitlines() if OF_THE_ENGINE not in line]
