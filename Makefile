@@ -61,7 +61,7 @@ layers: env ## Check that imports point down only.
 generated: engine ## Check that schema.json, the SDK and the README's tables are what their sources give.
 	@$(BIN)/python tools/generate.py --check
 
-smoke: env ## Install the wheel alone in an empty environment and run its commands.
+smoke: engine ## Install the wheel alone in an empty environment, and run its commands and the dynamic door.
 	@$(BIN)/python tools/smoke.py
 
 lock: ## Pin the newest allowed dependencies in constraints.txt.

@@ -1,6 +1,7 @@
 """Installs the wheel in an environment that has nothing else, and runs what a user runs first.
 
-Development dependencies hide a missing runtime dependency, and the source tree hides a file that the wheel lacks.
+Development dependencies hide a missing runtime dependency, and the source tree hides a file that the wheel lacks. The dynamic door
+promises to need nothing but the wheel and the CLI: its quickstart lives a whole life here, on the emulator that the wheel brings.
 """
 
 from __future__ import annotations
@@ -34,20 +35,62 @@ finally:
     plugin.wait(10)
 """
 
+DYNAMIC: Final = """
+import sys
+from pathlib import Path
+import pulumi_runpod_serverless.testing
+
+source = Path(sys.argv[1]).read_text()
+changes = {}
+
+def program():
+    text = source
+    for old, new in changes.items():
+        assert old in source, old
+        text = text.replace(old, new)
+    exec(compile(text, "__main__.py", "exec"), {"__name__": "__main__"})
+
+def did(result):
+    return {op: count for op, count in (result.summary.resource_changes or {}).items() if op != "same"}
+
+with pulumi_runpod_serverless.testing.local_runpod() as runpod:
+    stack = runpod.stack(program)
+    assert did(stack.up()) == {"create": 3}
+    changes["workers=1"] = "workers=2"
+    assert did(stack.up()) == {"update": 1}
+    changes["ADA_24"] = "AMPERE_80"
+    assert did(stack.up()) == {"replace": 1}
+    assert did(stack.refresh()) == {}
+    assert did(stack.up()) == {}
+    assert did(stack.destroy()) == {"delete": 3}
+    assert runpod.emulator.state()["endpoints"] == [] == runpod.emulator.state()["networkVolumes"]
+    agents = {entry["userAgent"] for entry in runpod.emulator.requests()}
+    assert all(agent.endswith("(dynamic)") for agent in agents), agents
+print("the dynamic quickstart goes up, updates, replaces, refreshes and is destroyed")
+"""
+
 
 class SmokeError(Exception):
     """Says which step failed, and what it printed."""
 
 
-def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run one step without this environment's variables, and give what it printed."""
+def run(*command: str | Path, cwd: Path = ROOT, path: Path | None = None) -> str:
+    """Run one step without this environment's variables, with `path` before PATH, and give what it printed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "COV_"))}
+    if path is not None:
+        environment["PATH"] = os.pathsep.join([str(path), environment["PATH"]])
     done = subprocess.run(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
         raise SmokeError(f"{Path(command[0]).name} {command[1]} exited with {done.returncode}:\n{done.stdout}")
     return done.stdout.strip()
+
+
+def quickstart() -> str:
+    """Give the program of the dynamic door's quickstart, as its page has it."""
+    page = (ROOT / "docs" / "dynamic.md").read_text(encoding="utf-8")
+    return page.partition("## Quickstart")[2].partition("```python\n")[2].partition("```")[0]
 
 
 def main() -> int:
@@ -78,7 +121,10 @@ def main() -> int:
         served = run(programs / "python", "-c", PROBE, programs / "pulumi-resource-runpod-serverless", cwd=scratch)
         run(*pip, f"{wheel}[emulator]")
         run(programs / "runpod-emulator", "--help", cwd=scratch)
-    print(f"smoke: {wheel.name} works: {served}")
+        (scratch / "program.py").write_text(quickstart())
+        engine = Path(run(sys.executable, ROOT / "tools" / "engine.py", "--where").splitlines()[-1])
+        lived = run(programs / "python", "-c", DYNAMIC, scratch / "program.py", cwd=scratch, path=engine)
+    print(f"smoke: {wheel.name} works: {served}; {lived}")
     return 0
 
 
