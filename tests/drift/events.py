@@ -59,6 +59,9 @@ def error(message: str, about: str = "") -> str:
     return json.dumps({"diagnosticEvent": {"severity": "error", "message": f"{message}\n", "urn": about}})
 
 
+SUMMARY: Final = json.dumps({"summaryEvent": {"resourceChanges": {}}})
+
+
 def run(*lines: str, exit_code: int = 0, stderr: str = "") -> Run:
     """Read lines as the output of one command."""
-    return parse(exit_code, "\n".join(lines), stderr)
+    return parse(exit_code, "\n".join([*lines, SUMMARY]), stderr)

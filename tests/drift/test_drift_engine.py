@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drift.events import ENDPOINT, VOLUME, done, error, run, state, urn
+from drift.events import ENDPOINT, SUMMARY, VOLUME, done, error, run, state, urn
 from runpod_serverless_provider.core.values import UNKNOWN
 from runpod_serverless_provider.drift import Account, DriftError, Up, Worker, find_drift
 from runpod_serverless_provider.drift.engine import Cli, StackName, Step, parts_of
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the CLI's place is take
 
 def _cli(directory: Path, script: str) -> Path:
     path = directory / "pulumi"
-    path.write_text(f"#!{sys.executable}\nimport sys\narguments = sys.argv[1:]\n{script}\n")
+    path.write_text(f"#!{sys.executable}\nimport sys\narguments = sys.argv[1:]\n{script}\nprint({SUMMARY!r})\n")
     path.chmod(0o755)
     return path
 
@@ -52,7 +52,8 @@ def test_a_relative_path_to_the_cli_is_one_from_here(tmp_path: Path, monkeypatch
 
 def test_progress_counts_what_is_done(tmp_path: Path) -> None:
     """Each stack is told once, with how many are."""
-    script = 'if "ls" in arguments: print(\'[{"name": "a/b/c", "current": false}, {"name": "a/b/d", "current": false}]\')'
+    listed = '[{"name": "a/b/c", "current": false}, {"name": "a/b/d", "current": false}]'
+    script = f"if 'ls' in arguments: print({listed!r}); sys.exit()"
     told: list[tuple[str, int, int]] = []
     find_drift(
         tmp_path,
@@ -67,7 +68,7 @@ def test_progress_counts_what_is_done(tmp_path: Path) -> None:
 def test_without_a_stack_there_is_nothing_to_select_from(tmp_path: Path) -> None:
     """The advice does not list none."""
     with pytest.raises(DriftError, match=r"^no stack is selected: name one with --stack, or take --all$"):
-        find_drift(tmp_path, pulumi=str(_cli(tmp_path, "print('[]')")))
+        find_drift(tmp_path, pulumi=str(_cli(tmp_path, "print('[]'); sys.exit()")))
 
 
 def test_a_failure_without_events_is_told_in_the_cli_s_words(tmp_path: Path) -> None:
@@ -81,9 +82,21 @@ def test_a_failure_without_events_is_told_in_the_cli_s_words(tmp_path: Path) -> 
         assert (found.error, found.exit_code) == (said, 2)
 
 
+def test_silence_is_not_taken_for_a_stack_without_drift(tmp_path: Path) -> None:
+    """A CLI that prints its events in another form would say nothing that is understood."""
+    (found,) = find_drift(tmp_path, pulumi=str(_cli(tmp_path, LISTED + "print('{}'); sys.exit()"))).stacks
+    assert (found.error, found.exit_code) == ("pulumi ended without the summary of its events: upgrade the Pulumi CLI", 2)
+
+
+def test_a_search_of_no_stack_at_a_time_is_refused(tmp_path: Path) -> None:
+    """It would never end."""
+    with pytest.raises(DriftError, match="at least 1, not 0"):
+        find_drift(tmp_path, parallel=0)
+
+
 def test_a_configured_value_is_decrypted_without_its_line_s_end(tmp_path: Path) -> None:
     """And is None where there is none."""
-    cli = Cli(str(_cli(tmp_path, "print('value') if arguments[4] == 'key' else sys.exit(1)")), tmp_path)
+    cli = Cli(str(_cli(tmp_path, "print('value') if arguments[4] == 'key' else 0; sys.exit(arguments[4] != 'key')")), tmp_path)
     assert asyncio.run(cli.configured("dev", "key")) == "value"
     assert asyncio.run(cli.configured("dev", "other")) is None
 
@@ -163,7 +176,7 @@ def test_what_a_preview_that_failed_does_not_tell_has_its_reason(tmp_path: Path)
     (tmp_path / "preview").write_text(error("size: it cannot shrink", urn("models", VOLUME)))
     script = (
         "if 'config' in arguments: print('rpa_key'); sys.exit()\n"
-        f"verb = arguments[2]\nprint(open({str(tmp_path)!r} + '/' + verb).read())\nsys.exit(verb == 'preview')"
+        f"verb = arguments[2]\nprint(open({str(tmp_path)!r} + '/' + verb).read())\nif verb == 'preview': sys.exit(1)"
     )
     asked: list[tuple[str | None, str]] = []
 

@@ -78,7 +78,10 @@ def parts_of(urn: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Run:
-    """One command: `done` are results, `planned` what a preview would do. `complaints` are errors by resource, empty for the stack."""
+    """One command: `done` are results, `planned` what a preview would do. `complaints` are errors by resource, empty for the stack.
+
+    `has_summary` says that the engine came to its end.
+    """
 
     exit_code: int
     done: tuple[Step, ...] = ()
@@ -86,12 +89,13 @@ class Run:
     complaints: tuple[tuple[str, str], ...] = ()
     configuration: Mapping[str, str] = field(default_factory=dict)
     plain: str = ""
+    has_summary: bool = True
 
     @property
     def error(self) -> str:
-        """Why it failed; empty where it did not."""
+        """Why it failed; empty where it did not. Silence is a failure: it must not pass for a stack without drift."""
         if not self.exit_code:
-            return ""
+            return "" if self.has_summary else "pulumi ended without the summary of its events: upgrade the Pulumi CLI"
         said = [message for _, message in self.complaints] or [self.plain]
         return "\n".join(dict.fromkeys(said)) or f"pulumi ended with exit code {self.exit_code}"
 
@@ -161,6 +165,7 @@ def parse(exit_code: int, stdout: str, stderr: str) -> Run:
     """Read the events that a command printed; lines that are none are kept as they are."""
     done, planned, complaints, plain = [], [], [], []
     configuration: Mapping[str, str] = {}
+    has_summary = False
     for line in stdout.splitlines():
         event = _event(line)
         if "resOutputsEvent" in event:
@@ -169,6 +174,8 @@ def parse(exit_code: int, stdout: str, stderr: str) -> Run:
             planned.append(_step(event["resourcePreEvent"]["metadata"]))
         elif "preludeEvent" in event:
             configuration = event["preludeEvent"].get("config") or {}
+        elif "summaryEvent" in event:
+            has_summary = True
         elif "diagnosticEvent" in event:
             said = event["diagnosticEvent"]
             if said["severity"] == "error" and not said.get("ephemeral"):
@@ -182,6 +189,7 @@ def parse(exit_code: int, stdout: str, stderr: str) -> Run:
         tuple(complaints),
         configuration,
         _plain(stderr) or _plain("\n".join(plain)),
+        has_summary,
     )
 
 

@@ -41,6 +41,8 @@ def find_drift(
     workers. Raises DriftError where the search cannot begin; what goes wrong with one stack is in its report. Not for use within a
     running event loop: call it in a thread there.
     """
+    if parallel < 1:
+        raise DriftError(f"parallel is the number of stacks that are compared at a time, at least 1, not {parallel}")
     cli = Cli(pulumi, Path(cwd), environment)
     return asyncio.run(_search(cli, stacks, all_stacks, with_program, parallel, environment, list_workers, on_progress))
 
@@ -108,7 +110,7 @@ async def _search_one(cli: Cli, name: StackName, with_program: bool, list_worker
 def _with_plans(report: StackReport, found: Sequence[tuple[ResourceDrift, Step]], previewed: Run) -> StackReport:
     planned = plans(previewed)
     drifts = {drift.urn: (drift, step) for drift, step in found}
-    is_whole = not previewed.exit_code
+    is_whole = not previewed.error
     resources = [with_plan(drift, planned.get(urn)) if is_whole or urn in planned else drift for urn, (drift, _) in drifts.items()]
     ahead = [undeployed(planned[urn], urn, *drifts.get(urn, (None, None))) for urn in sorted(planned)]
     return replace(
