@@ -108,6 +108,8 @@ def test_the_program_that_import_writes_changes_nothing(stack: Stack, emulator: 
     (stack.directory / "bulk.json").write_text(json.dumps({"resources": resources}))
     stack.pulumi("import", "--yes", "--skip-preview", "--protect=false", "--file=bulk.json", "--out=imported.yaml")
     written = yaml.safe_load((stack.directory / "imported.yaml").read_text())
+    everything = written["resources"][f"r{list(EXISTING).index('an endpoint with everything')}"]
+    assert everything["properties"]["env"] == {"A": {"fn::secret": "1"}, "B.C": {"fn::secret": "2"}}
     stack.write(written["resources"])
     emulator.clear_requests()
     assert _plan(stack) == {}
@@ -161,15 +163,22 @@ def test_an_id_that_does_not_exist_is_named(stack: Stack, emulator: Running, tok
 
 def test_an_existing_resource_is_looked_up(stack: Stack, emulator: Running) -> None:
     """`get` reads without managing: outputs are there, nothing is changed, and `destroy` leaves it alone."""
-    emulator.seed(endpoints=[{"id": "existing", "name": "api"}], networkVolumes=[{"id": "models", "size": 33}])
+    emulator.seed(endpoints=[{"id": "existing", "name": "api", "env": {"A": "1"}}], networkVolumes=[{"id": "models", "size": 33}])
     stack.write(
         {"api": {"type": ENDPOINT, "get": {"id": "existing"}}, "models": {"type": VOLUME, "get": {"id": "models"}}},
-        outputs={"run": "${api.requestUrls.run}", "most": "${api.workers.max}", "gpu": "${api.gpu}", "size": "${models.size}"},
+        outputs={
+            "run": "${api.requestUrls.run}",
+            "most": "${api.workers.max}",
+            "gpu": "${api.gpu}",
+            "size": "${models.size}",
+            "env": "${api.env.A}",
+        },
     )
     assert stack.up().ops("api") == ["read"]
-    outputs = stack.outputs()
+    assert stack.outputs()["env"] == "[secret]"
+    outputs = stack.outputs("--show-secrets")
     assert outputs.pop("run").endswith("/existing/run")
-    assert outputs == {"most": 3, "gpu": ["ADA_24"], "size": 33}
+    assert outputs == {"most": 3, "gpu": ["ADA_24"], "size": 33, "env": "1"}
     stack.destroy()
     assert {entry["method"] for entry in emulator.requests()} == {"GET"}
     stack.write({"api": {"type": ENDPOINT, "get": {"id": "nowhere"}}})

@@ -540,9 +540,12 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         )
         if observed is None:
             return provider_pb2.ReadResponse()  # touching `properties` would make it a resource without id
+        secrets = call.secrets | observed.secrets
+        if not inputs:  # the YAML host gives `{}` for a secret within a map of what `get` reads
+            secrets = frozenset(path[:1] for path in secrets)
         return provider_pb2.ReadResponse(
             id=observed.id or request.id,
-            properties=call.encode(observed.outputs, call.secrets | observed.secrets),
+            properties=call.encode(observed.outputs, secrets),
             inputs=call.encode_inputs(observed.inputs, observed.secrets),
         )
 
