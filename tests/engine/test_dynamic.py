@@ -154,6 +154,23 @@ def test_the_engines_options_work(stack: Stack, emulator: Running) -> None:
     assert [line for line in sent(emulator) if not line.startswith("GET")] == ["DELETE /serverless/{id}", "POST /serverless"]
 
 
+def test_a_preview_shows_what_a_template_does_to_its_endpoints(stack: Stack, emulator: Running) -> None:
+    """A template's settings follow from its arguments, so that an image's change is seen to replace the endpoint that uses it."""
+    given = {"image": "me/worker:1"}
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint, PodTemplate
+
+        Endpoint("llm", template=PodTemplate("template", env={"A": pulumi.Output.secret(CANARY)}, **given).settings)
+
+    inline = stack.inline(program)
+    inline.up()
+    given["image"] = "me/worker:2"
+    preview = inline.preview()
+    assert dict(preview.change_summary) == {"same": 1, "update": 1, "replace": 1}
+    assert CANARY not in preview.stdout and CANARY not in json.dumps(stack.state())
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_the_provider_ends_with_an_engine_that_is_killed(stack: Stack, emulator: Running, tmp_path: Path) -> None:
     """What it was creating is created, and no process is left."""

@@ -62,13 +62,18 @@ class Provider:
         self._replaced: dict[str, Mapping[str, Any]] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
 
-    def secret_paths(self, token: str) -> frozenset[Path]:
-        """Return the properties that are secret whatever the program says."""
-        return self._resources[token].secrets(frozenset())
+    def secret_paths(self, token: str, given: frozenset[Path] = frozenset()) -> frozenset[Path]:
+        """Return the properties that are secret whatever the program says, and those that are for the sake of the inputs `given`."""
+        return self._resources[token].secrets(given)
 
     def canonical(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return checked inputs in their canonical form."""
         return nest(_leaves(self._resources[token], inputs))
+
+    def following(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs that follow from checked inputs alone, for a door whose previews show inputs as outputs."""
+        resource = self._resources[token]
+        return resource.derived(_leaves(resource, inputs), _defaulted(inputs))
 
     def as_inputs(self, token: str, outputs: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs that outputs repeat, for a door that is told no others; `news` tells which of them were stated."""

@@ -27,3 +27,11 @@ def test_a_door_without_old_inputs_takes_them_from_the_outputs(world: World, end
     stated = world.provider.as_inputs(ENDPOINT, endpoint.outputs, {"image": "me/x"})
     assert stated["image"] == "me/x" and "requestUrls" not in stated
     assert "image" not in world.provider.as_inputs(ENDPOINT, endpoint.outputs, {"gpu": "ADA_24"})
+
+
+def test_a_door_may_have_what_follows_from_inputs(world: World) -> None:
+    """And what of it is secret for the sake of an input."""
+    template = Life(world, "PodTemplate")
+    checked = template.checked({"image": "me/x", "env": {"A": "b"}})
+    assert world.provider.following(template.token, checked) == {"settings": {"image": "me/x", "env": {"A": "b"}}}
+    assert ("settings", "env") in world.provider.secret_paths(template.token, frozenset({("env",)}))

@@ -109,8 +109,7 @@ class Adapter:
             checked = verbs.Checked(given, problem.failures)
         if checked.failures:
             return CheckResult(_encode({**given, **kept}), [_failure(found, given, matter) for found in checked.failures])
-        canonical = self._core.canonical(self.token, checked.inputs)
-        return CheckResult(_encode({**canonical, **kept, INPUTS_KEY: checked.inputs}), [])
+        return CheckResult(self._inputs(matter, checked.inputs, kept), [])
 
     @_about
     def diff(self, matter: Matter, id: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> DiffResult:
@@ -169,10 +168,8 @@ class Adapter:
         if observed is None:
             return ReadResult(None, {})  # the engine's side takes no None for outputs
         kept = {**_kept(prior), INPUTS_KEY: observed.inputs}
-        canonical = self._core.canonical(self.token, observed.inputs)
-        return ReadResult(
-            observed.id, _encode({**observed.outputs, **kept}, observed.secrets), _encode({**canonical, **kept}, observed.secrets)
-        )
+        outputs = _encode({**observed.outputs, **kept}, observed.secrets)
+        return ReadResult(observed.id, outputs, self._inputs(matter, observed.inputs, kept, observed.secrets))
 
     @_about
     def update(self, matter: Matter, id: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> UpdateResult:
@@ -203,6 +200,14 @@ class Adapter:
             token=self.token, urn=self._urn(matter), id=id, outputs=outputs, old_inputs=outputs, voice=self._voice(matter)
         )
         self._run(self._core.delete(request))
+
+    def _inputs(
+        self, matter: Matter, inputs: Mapping[str, Any], kept: Mapping[str, Any], secrets: frozenset[Path] = frozenset()
+    ) -> dict[str, Any]:
+        """Write checked inputs in canonical form, and what follows from them: a preview shows all of it as outputs."""
+        following = self._core.following(self.token, inputs)
+        hidden = {path for path in self._core.secret_paths(self.token, matter.secrets) if path[0] in following}
+        return _encode({**self._core.canonical(self.token, inputs), **following, **kept, INPUTS_KEY: inputs}, hidden | secrets)
 
     @property
     def _core(self) -> Provider:
