@@ -26,6 +26,8 @@ from parity.test_parity import FULL, named
 from pulumi_runpod_serverless import dynamic
 from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, _camel, provider
 from runpod_serverless_provider.resources import RESOURCES
+from unit.core.test_creation import KINDS as LOSABLE
+from unit.core.test_creation import LOST
 from unit.support import PACKAGE
 
 KINDS: Final = ("Endpoint", "NetworkVolume", "PodTemplate", "Registry")
@@ -131,6 +133,19 @@ def test_what_is_ours_is_never_compared(kind: str, key: str) -> None:
         inner = plain(news["__inputs"])
         news[key] = {"__inputs": {**inner, "__defaults": []}, "__secrets": [["name"]]}.get(key, "other")
         assert life.diff(news).op == "same"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", LOST)
+def test_what_a_lost_answer_made_is_the_one_in_the_state(kind: str, fault: str) -> None:
+    """A dynamic provider's failure would lose it; so there is none, and no second one is made."""
+    where, path, inputs = LOSABLE[kind]
+    with behind("dynamic") as door:
+        life = Life(door, kind)
+        door.world.fault(method="POST", path=path, **LOST[fault])
+        life.up(dict(inputs))
+        assert [item["id"] for item in door.world.all(where) if not item.get("_source")] == [life.id]
+        assert life.up(dict(inputs)).op == "same"
 
 
 def test_a_key_is_looked_up_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
