@@ -2,7 +2,7 @@
 
 import math
 
-import http_sfv
+import http_sf
 import pytest
 
 from emulator.bodies import gpu_body
@@ -11,9 +11,7 @@ from emulator.conftest import NOON, in_process
 
 def members(value: str) -> dict[str, dict[str, int]]:
     """Read a rate-limit field as the structured field that it is."""
-    found = http_sfv.List()
-    found.parse(value.encode())
-    return {member.value: dict(member.params) for member in found}
+    return {window: dict(given) for window, given in http_sf.parse(value.encode(), tltype="list")}
 
 
 @pytest.mark.parametrize("header", [None, "", "key", "Basic key", "Bearer", "Bearer "])
