@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 KEY: Final = "rpa_of_the_test"
 STACK: Final = "dev"
 TIMEOUT_SECONDS: Final = 300
+CLOSE_SECONDS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -213,8 +215,12 @@ class Stack:
 
     def close(self) -> None:
         """Close what the Automation API leaves open after a program that failed; its finalizers would warn in some other test."""
+        deadline = time.monotonic() + CLOSE_SECONDS
         for loop in self._loops:
-            loop.close()
+            while loop.is_running() and time.monotonic() < deadline:  # its thread has yet to notice that the engine is gone
+                time.sleep(0.02)
+            if not loop.is_running():
+                loop.close()
 
 
 @pytest.fixture(scope="session")
