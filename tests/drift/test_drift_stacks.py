@@ -13,7 +13,7 @@ import pytest
 from drift.support import command, identifiers, search
 from engine.harness import STACK, Stack
 from engine.programs import endpoint, volume
-from runpod_serverless_provider.drift import DriftError, find_drift
+from runpod_serverless_provider.drift import DriftError, Up, find_drift
 
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
@@ -49,7 +49,7 @@ def test_fifty_stacks_are_searched_with_one_command(stack: Stack, emulator: Runn
     backend = Path(stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
     before = _digests(backend, stack.directory)
     emulator.clear_requests()
-    done = command(stack, "--all", "--format", "json")
+    done = command(stack, "--all", "--format", "json", "--no-program")
     assert done.returncode == 2, done.stderr
     report = json.loads(done.stdout)
     by_name = {item["stack"]: item for item in report["stacks"]}
@@ -60,6 +60,8 @@ def test_fifty_stacks_are_searched_with_one_command(stack: Stack, emulator: Runn
     assert by_name["copy-48"]["resources"][0]["isGone"] is True
     assert "[50/50] harness/" in done.stderr
     assert {entry["method"] for entry in emulator.requests()} == {"GET"}
+    some = search(stack, stacks=["copy-1", "copy-7", "copy-48"])
+    assert [[item.up for item in found.resources] for found in some.stacks] == [[], [Up.UPDATE], [Up.CREATE]]
     assert _digests(backend, stack.directory) == before
 
 
