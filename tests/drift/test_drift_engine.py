@@ -150,6 +150,14 @@ def test_events_are_read_and_everything_else_is_left() -> None:
     assert (step.name, step.old["inputs"], step.new) == ("api", {"list": [{"x": UNKNOWN}]}, {})
 
 
+def test_errors_are_said_once_and_without_the_engine_s_frame() -> None:
+    """A key that is refused for thirty resources fills no screen."""
+    several = [error(f"Preview failed: reading {number}", urn(str(number))) for number in (1, 1, 2, 3, 4, 5)]
+    found = run(*several, error("preview failed"), exit_code=255)
+    assert found.error == "reading 1\nreading 2\nreading 3\nand 2 more"
+    assert run(error("preview failed"), exit_code=255, stderr="error: why\n").error == "why"
+
+
 def test_names_are_taken_apart() -> None:
     """Of stacks, in each way to write them; of URNs, with parents and with colons in a name."""
     assert [(name.project, name.stack) for name in map(StackName, ("org/shop/dev", "org/dev", "dev"))] == [

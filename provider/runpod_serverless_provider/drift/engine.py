@@ -15,6 +15,9 @@ from ..core.values import UNKNOWN
 from ..signatures import SECRET, SIGNATURE_KEY, UNKNOWN_SENTINELS
 
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
+_CLOSING: Final = ("preview failed", "update failed")
+"""What the engine adds to the errors of resources."""
+_SHOWN_ERRORS: Final = 3
 _QUIET: Final = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",  # the same events from every verb, one a line
@@ -96,8 +99,10 @@ class Run:
         """Why it failed; empty where it did not. Silence is a failure: it must not pass for a stack without drift."""
         if not self.exit_code:
             return "" if self.has_summary else "pulumi ended without the summary of its events: upgrade the Pulumi CLI"
-        said = [message for _, message in self.complaints] or [self.plain]
-        return "\n".join(dict.fromkeys(said)) or f"pulumi ended with exit code {self.exit_code}"
+        said = [message.removeprefix("Preview failed: ") for _, message in self.complaints if message not in _CLOSING]
+        said = list(dict.fromkeys(said or [self.plain]))
+        more = [f"and {len(said) - _SHOWN_ERRORS} more"] if len(said) > _SHOWN_ERRORS else []
+        return "\n".join(said[:_SHOWN_ERRORS] + more) or f"pulumi ended with exit code {self.exit_code}"
 
 
 class Cli:
