@@ -5,13 +5,11 @@ Nothing outside of the test's own directory is read or written: no login, no `~/
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,13 +21,13 @@ import yaml
 if TYPE_CHECKING:  # every test run loads this module, and few need these
     from pulumi import automation
 
+    from pulumi_runpod_serverless.testing import Loops
     from runpod_emulator.running import Running
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEY: Final = "rpa_of_the_test"
 STACK: Final = "dev"
 TIMEOUT_SECONDS: Final = 300
-CLOSE_SECONDS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ class Stack:
         self.environment = dict(environment)
         directory.mkdir(parents=True, exist_ok=True)
         self._is_selected = False
-        self._loops: list[asyncio.AbstractEventLoop] = []
+        self._loops: Loops | None = None
 
     def write(self, resources: Mapping[str, Any] | None = None, **sections: Any) -> None:
         """Write the program: `resources`, and as keywords `outputs`, `variables`, `config`, `plugins` and so on."""
@@ -198,10 +196,9 @@ class Stack:
         """Make a stack of a Python program, which the Automation API runs in this process, in the project that is there or an empty one."""
         from pulumi import automation
 
-        def run() -> None:
-            self._loops.append(asyncio.get_running_loop())
-            program()
+        from pulumi_runpod_serverless.testing import Loops
 
+        self._loops = self._loops or Loops()
         settings = automation.ProjectSettings(name="harness", runtime="python")
         there = self.directory / "Pulumi.yaml"
         options = automation.LocalWorkspaceOptions(
@@ -211,16 +208,12 @@ class Stack:
             project_settings=None if there.exists() else settings,
         )
         project = yaml.safe_load(there.read_text())["name"] if there.exists() else settings.name
-        return automation.create_or_select_stack(STACK, project, run, opts=options)
+        return automation.create_or_select_stack(STACK, project, self._loops.noting(program), opts=options)
 
     def close(self) -> None:
-        """Close what the Automation API leaves open after a program that failed; its finalizers would warn in some other test."""
-        deadline = time.monotonic() + CLOSE_SECONDS
-        for loop in self._loops:
-            while loop.is_running() and time.monotonic() < deadline:  # its thread has yet to notice that the engine is gone
-                time.sleep(0.02)
-            if not loop.is_running():
-                loop.close()
+        """Close what the Automation API leaves open after a program that failed."""
+        if self._loops is not None:
+            self._loops.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,22 +16,26 @@ import pytest
 from rich.console import Console
 
 from engine.harness import ROOT
-from pulumi_runpod_serverless.testing import LocalRunpod
+from pulumi_runpod_serverless.testing import LocalRunpod, Loops
 
 FILE = ROOT / "examples" / "automation" / "tenants.py"
 NAMES = [f"tenant{number}" for number in range(10)]
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Load the example as a module, in a directory of the test's own."""
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Load the example as a module, in a directory of the test's own; what its failing programs leave open is closed."""
+    loops = Loops()
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location("tenants", FILE)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "tenants", module)
     spec.loader.exec_module(module)
-    return module
+    program = module.Tenant.program
+    monkeypatch.setattr(module.Tenant, "program", lambda tenant: loops.noting(lambda: program(tenant))())
+    yield module
+    loops.close()
 
 
 def _console() -> Console:

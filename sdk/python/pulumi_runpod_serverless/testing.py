@@ -10,13 +10,15 @@ Needs the extra `[emulator]` and the Pulumi CLI.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +32,32 @@ __all__ = ["KEY", "LocalRunpod", "local_runpod"]
 KEY: Final = "rpa_of_no_account"
 """The API key that stacks use here; Runpod knows no such key."""
 _OURS: Final = ("PULUMI_", "RUNPOD_")
+_CLOSE_SECONDS: Final = 10.0
+
+
+class Loops:
+    """The event loops in which the Automation API runs inline programs: it leaves them open where a program or its update fails."""
+
+    def __init__(self) -> None:
+        self._found: list[asyncio.AbstractEventLoop] = []
+
+    def noting(self, program: Callable[[], Any]) -> Callable[[], Any]:
+        """Make a program whose loops are known."""
+
+        def noted() -> Any:
+            self._found.append(asyncio.get_running_loop())
+            return program()
+
+        return noted
+
+    def close(self) -> None:
+        """Close them; their finalizers would warn in some later test."""
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        for loop in self._found:
+            while loop.is_running() and time.monotonic() < deadline:  # its thread has yet to notice that the engine is gone
+                time.sleep(0.02)
+            if not loop.is_running():
+                loop.close()
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,7 @@ class LocalRunpod:
     emulator: Running
     directory: Path
     variables: Mapping[str, str]
+    loops: Loops = field(default_factory=Loops, repr=False)
 
     def stack(
         self,
@@ -61,7 +90,7 @@ class LocalRunpod:
             env_vars=dict(self.variables),
             project_settings=automation.ProjectSettings(name=project, runtime="python"),
         )
-        made = automation.create_or_select_stack(name, project, program, opts=options)
+        made = automation.create_or_select_stack(name, project, self.loops.noting(program), opts=options)
         if config:
             made.set_all_config({key: automation.ConfigValue(value) for key, value in config.items()})
         return made
@@ -86,7 +115,9 @@ def local_runpod(directory: Path | None = None, *, emulator: Running | None = No
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runpod-", ignore_cleanup_errors=True)))
         variables = _variables(directory, emulator.url)
         stack.enter_context(_environment(variables))
-        yield LocalRunpod(emulator, directory, variables)
+        found = LocalRunpod(emulator, directory, variables)
+        stack.callback(found.loops.close)
+        yield found
 
 
 def _running() -> Running:
