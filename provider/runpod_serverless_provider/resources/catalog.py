@@ -128,17 +128,14 @@ class Catalog:
         """Load the CPU flavors (`listCpuTypes`)."""
         return await self._once("cpus", self._load_cpus, SHIPPED_CPUS, voice)
 
-    async def data_centers(self, voice: Voice) -> Mapping[str, tuple[str, ...]] | None:
-        """Load the data centers (`listDataCenters`) with the network volume types of each; None where out of reach."""
-        return await self._once("datacenters", self._load_data_centers, None, voice)
-
-    async def missing_data_centers(self, names: Iterable[str], voice: Voice, seen: frozenset[str] = frozenset()) -> list[str]:
-        """Return the names that are neither shipped, nor in `seen`, nor in the catalog; asks only for names that are not shipped."""
-        foreign = [name for name in names if name not in DATA_CENTERS and name not in seen and name != ANY]
-        if not foreign:
-            return []
-        known = await self.data_centers(voice)
-        return [] if known is None else [name for name in foreign if name not in known]
+    async def data_center_failures(self, names: Iterable[str], voice: Voice, seen: frozenset[str] = frozenset()) -> list[Failure]:
+        """Say which names are neither shipped, nor in `seen`, nor in the catalog (`listDataCenters`), which is asked only for these."""
+        foreign = [name for name in names if name not in (*DATA_CENTERS, ANY) and name not in seen]
+        known = await self._once("datacenters", self._load_data_centers, None, voice) if foreign else None
+        missing = [] if known is None else [name for name in foreign if name not in known]
+        return [
+            Failure(("datacenter",), f"Runpod has no data center {name!r}{did_you_mean(name, known or ())}") for name in missing
+        ]
 
     async def _once(self, kind: str, load: Callable[[Voice], Awaitable[_Loaded]], fallback: _Loaded, voice: Voice) -> _Loaded:
         async with self._locks.setdefault(kind, asyncio.Lock()):
@@ -172,9 +169,9 @@ class Catalog:
             {flavor["id"]: (flavor["vcpu"]["min"], flavor["vcpu"]["max"]) for flavor in found if flavor.get("vcpu")},
         )
 
-    async def _load_data_centers(self, voice: Voice) -> Mapping[str, tuple[str, ...]] | None:
+    async def _load_data_centers(self, voice: Voice) -> tuple[str, ...] | None:
         found = await self._session.part(Listings).get("/catalog/datacenters", "dataCenters", voice)
-        return {center["id"]: tuple(center.get("networkVolumeTypes") or ()) for center in found}
+        return tuple(center["id"] for center in found)
 
 
 def select(words: Iterable[str], gpus: Gpus) -> tuple[list[str], list[str]] | list[Failure]:

@@ -35,7 +35,7 @@ from ..core.validation import did_you_mean
 from ..core.values import UNKNOWN, Path, render_path
 from . import forms
 from .bound_templates import BoundTemplates
-from .catalog import ANY, DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
+from .catalog import ANY, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
 from .enums import one_of, one_or_many, reference, word_of
 from .known_volumes import KnownVolumes
 from .readiness import unready
@@ -430,7 +430,7 @@ class Endpoint(Resource):
             elif task.touches("gpu") or "gpuPools" not in task.outputs:
                 resolved = {"gpuPools": selection[0], "excludedGpuTypes": selection[1]}
         if isinstance(centers, list) and task.touches("datacenter"):
-            failures += await _center_failures(centers, seen, catalog, task.voice)
+            failures += await catalog.data_center_failures(centers, task.voice, seen)
         if isinstance(planned.get(("volume",)), list) and task.touches("volume", "datacenter"):
             failures += await _volume_failures(planned[("volume",)], centers, task)
         if failures:
@@ -685,15 +685,6 @@ def _cpu_failures(sizes: list[str], centers: Any, cpus: Cpus) -> Iterator[Failur
         if offered and isinstance(centers, list) and ANY not in centers and not set(centers) & set(offered):
             where = f"Runpod offers {flavor} in {', '.join(offered)}, not in {', '.join(centers)}"
             yield Failure(("datacenter",), f"{where}; change datacenter, or the CPU size")
-
-
-async def _center_failures(centers: list[str], seen: frozenset[str], catalog: Catalog, voice: Voice) -> list[Failure]:
-    missing = await catalog.missing_data_centers(centers, voice, seen)
-    known = await catalog.data_centers(voice) if missing else None
-    return [
-        Failure(("datacenter",), f"Runpod has no data center {name!r}{did_you_mean(name, known or DATA_CENTERS)}")
-        for name in missing
-    ]
 
 
 async def _volume_failures(ids: list[str], centers: Any, task: Task) -> list[Failure]:

@@ -13,10 +13,9 @@ from ..core.model import At, AutoNamed, Default, EnumName, Inputs, Leaves, Outpu
 from ..core.plan import Step
 from ..core.resource import Resource, Task
 from ..core.session import Session
-from ..core.validation import did_you_mean
 from ..core.values import UNKNOWN
 from . import forms
-from .catalog import DATA_CENTERS, DEFAULT_DATA_CENTER, Catalog
+from .catalog import DEFAULT_DATA_CENTER, Catalog
 from .enums import one_of, word_of
 from .known_volumes import PATH, KnownVolumes
 
@@ -105,12 +104,11 @@ class NetworkVolume(Resource):
         """Check the data center of a new volume where it is not one that this version knows."""
         if task.steps is not None:
             return {}
-        catalog, center = task.session.part(Catalog), task.planned.get(("datacenter",))
-        if isinstance(center, str) and await catalog.missing_data_centers([center], task.voice):
-            known = await catalog.data_centers(task.voice)
-            raise CheckFailed(
-                [Failure(("datacenter",), f"Runpod has no data center {center!r}{did_you_mean(center, known or DATA_CENTERS)}")]
-            )
+        center = task.planned.get(("datacenter",))
+        named = [center] if isinstance(center, str) else []
+        failures = await task.session.part(Catalog).data_center_failures(named, task.voice)
+        if failures:
+            raise CheckFailed(failures)
         return {"adopted": False, "mountPath": MOUNT_PATH}
 
     async def adopt(self, task: Task) -> Mapping[str, Any] | None:

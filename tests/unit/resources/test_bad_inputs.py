@@ -282,12 +282,19 @@ def test_a_lack_of_capacity_says_what_to_change(world: World, endpoint: Life) ->
         endpoint.up({"image": "me/x", "gpu": "ADA_24"})
 
 
-def test_any_other_refusal_is_given_as_it_is(world: World, endpoint: Life) -> None:
+@pytest.mark.parametrize("detail", ["the moon is full", "the volume quota is used up", "a worker is no image"])
+def test_any_other_refusal_is_given_as_it_is(world: World, endpoint: Life, detail: str) -> None:
     """Nothing is made up."""
-    world.fault(action="status", method="POST", status=400, detail="the moon is full")
+    world.fault(action="status", method="POST", status=400, detail=detail)
     with pytest.raises(ApiProblem) as caught:
         endpoint.up({"image": "me/x", "gpu": "ADA_24", "name": "n"})
-    assert str(caught.value) == "creating the endpoint 'n' failed: Runpod answered 400 to POST /serverless: the moon is full"
+    assert str(caught.value) == f"creating the endpoint 'n' failed: Runpod answered 400 to POST /serverless: {detail}"
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5000, 604_800_000])
+def test_the_bounds_of_a_time_out_pass(endpoint: Life, milliseconds: int) -> None:
+    """None, five seconds, seven days."""
+    assert endpoint.failures({"executionTimeoutMs": milliseconds}) == []
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -150,6 +150,19 @@ def test_a_set_of_cuda_versions_is_kept_by_a_change_of_pools(world: World, endpo
     assert world.live("endpoints", endpoint.id)["gpu"]["allowedCudaVersions"] == []
 
 
+def test_a_floor_that_somebody_set_gives_way_to_the_set(world: World, endpoint: Life) -> None:
+    """The repair clears it, for the API takes no two constraints."""
+    program = {"image": "me/x", "gpu": "ADA_24", "allowedCudaVersions": ["12.8"], "updateStrategy": "inPlace"}
+    endpoint.up(program)
+    world.drift("endpoints", endpoint.id, gpu={"allowedCudaVersions": [], "minCudaVersion": "12.6"})
+    assert endpoint.refresh() == {"allowedCudaVersions": "update"}
+    world.forget()
+    endpoint.up(program)
+    gpu = {"pools": ["ADA_24"], "count": 1, "allowedCudaVersions": ["12.8"], "minCudaVersion": ""}
+    assert world.body("PATCH") == {"gpu": gpu}
+    assert endpoint.refresh() == {}
+
+
 def test_cpu_sizes_change_in_place(world: World, endpoint: Life) -> None:
     """The list is sent whole, and the disk follows the new limit."""
     program = {"image": "me/x", "updateStrategy": "inPlace"}

@@ -188,9 +188,19 @@ def test_an_unknown_selection_has_unknown_pools(world: World, endpoint: Life) ->
     assert predicted["requestUrls"] == endpoint.outputs["requestUrls"]
 
 
+def test_the_urls_of_a_queue_stay(endpoint: Life) -> None:
+    """Whatever an update changes; and a queue inherits no variables."""
+    assert "inheritedEnv" not in endpoint.preview(BASE)
+    endpoint.up(BASE)
+    predicted = endpoint.preview({**BASE, "env": {"HEALTH_CHECK_PATH": "/up"}})
+    assert predicted["requestUrls"] == endpoint.outputs["requestUrls"]
+    assert "inheritedEnv" not in predicted
+
+
 def test_the_urls_of_a_load_balancer_follow_its_env(world: World, endpoint: Life) -> None:
     """HEALTH_CHECK_PATH stands in one of them."""
     program = {"type": "LOAD_BALANCER", "image": "me/x", "gpu": "ADA_24", "env": {"A": "1"}}
+    assert endpoint.preview(program)["inheritedEnv"] is UNKNOWN
     endpoint.up(program)
     assert endpoint.preview({**program, "env": {"HEALTH_CHECK_PATH": "/up"}})["requestUrls"] is UNKNOWN
     assert endpoint.preview({**program, "workers": 2})["requestUrls"] == endpoint.outputs["requestUrls"]
