@@ -97,7 +97,7 @@ class Provider:
         is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
         if is_replaced and not is_of_refresh:
             self._replaced[request.urn] = request.outputs
-            task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), preview=True)
+            task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
             await resource.forewarn(request.id, task)
         hollow = [step.facts for step in steps if step.new is UNKNOWN and step.facts.nested is not None and not is_replaced]
         for item in hollow:
@@ -117,7 +117,7 @@ class Provider:
         request = replace(request, inputs=as_written(request.inputs))
         resource = self._resources[request.token]
         planned = _leaves(resource, request.inputs)
-        task = Task(self._session, request.voice, planned, {}, None, request.preview)
+        task = Task(self._session, request.voice, planned, {})
         resolved = await resource.resolve(task)
         secrets = resource.secrets(request.secrets)
         adopted = None if contains_unknown(planned) else await resource.adopt(task)
@@ -189,7 +189,7 @@ class Provider:
         resource = self._resources[request.token]
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         secrets, defaulted = resource.secrets(request.secrets), _defaulted(request.news)
-        task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), request.preview)
+        task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
         if request.preview:
             predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
             return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)

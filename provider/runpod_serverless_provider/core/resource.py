@@ -43,7 +43,6 @@ class Task:
     planned: Leaves
     outputs: Mapping[str, Any]
     steps: tuple[Step, ...] | None = None
-    preview: bool = False
 
     def touches(self, *names: str) -> bool:
         """Is this a create, or a change of one of these properties?"""
