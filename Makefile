@@ -6,10 +6,10 @@ SDK := sdk/python/pulumi_runpod_serverless
 # The generated SDK is not ours to format or lint; the hand-written modules beside it are.
 SOURCES = . $(wildcard $(foreach name,dynamic testing jobs,$(SDK)/$(name) $(SDK)/$(name).py))
 
-.PHONY: help env engine schema sdk readme demo live test check format lint types layers generated smoke lock clean
+.PHONY: help env engine schema sdk readme demo live reliability test check format lint types layers generated smoke lock clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: .venv/.stamp ## Create .venv with the pinned dependencies and this project.
 
@@ -37,6 +37,9 @@ demo: engine ## Show a stack's whole life on the real engine and the emulator.
 
 live: engine ## Run the cheap part of a stack's life on a real account (RUNPOD_LIVE_TEST=1 and an API key).
 	@$(BIN)/python tools/live.py
+
+reliability: engine ## Measure what happens under faults, kills and storms, and print the scorecard (some hours).
+	@$(BIN)/python -m tools.reliability
 
 test: engine ## Run every test, and the checks as tests.
 	$(BIN)/python -m pytest --numprocesses auto --cov
