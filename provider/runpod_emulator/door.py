@@ -121,7 +121,7 @@ class Door:
         except Problem as problem:
             await self._send(problem.response(), {}, exchange)
             return
-        fault = self.faults.take(scope["method"], scope["path"])
+        fault = self.faults.take(scope["method"], scope["path"], entry.body)
         if fault is None:
             await self._send(await self._commit(exchange), own_headers, exchange)
             return

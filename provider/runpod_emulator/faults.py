@@ -25,6 +25,7 @@ FAULT = Object(
     {
         "method": Text(),
         "path": Text(),
+        "name": Nullable(Text()),
         "times": Nullable(Whole(minimum=1)),
         "skip": Whole(minimum=0),
         "action": Text(choices=ACTIONS),
@@ -45,6 +46,7 @@ FAULT = Object(
 class Fault:
     """One order: the next `times` requests (None: all) that match, after `skip` of them, are answered by `action`.
 
+    `name` means only requests whose body has that name.
     `status` answers instead of the API; with `commit-then-status` the API does its work first. `reset-before` and
     `commit-then-drop` hang up, the latter only after the caller has given up where `hold` is set. `delay` answers late.
     `commit-late` gives up now (with `status`, by hanging up, or with `hold` by waiting for the caller to give up) and does
@@ -55,6 +57,7 @@ class Fault:
     action: str
     method: str = "*"
     path: str = "*"
+    name: str | None = None
     times: int | None = 1
     skip: int = 0
     status: int | None = None
@@ -66,9 +69,10 @@ class Fault:
     body: Any = None
     fields: dict[str, Any] = field(default_factory=dict)
 
-    def matches(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str, body: Any = None) -> bool:
         """Say whether the request is meant; a path may hold `*`."""
-        return self.method in ("*", method) and fnmatchcase(path, self.path)
+        is_of_name = self.name is None or (isinstance(body, dict) and body.get("name") == self.name)
+        return self.method in ("*", method) and is_of_name and fnmatchcase(path, self.path)
 
 
 class Faults:
@@ -90,10 +94,10 @@ class Faults:
         """Return the open orders."""
         return [asdict(fault) for fault in self._open]
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, body: Any = None) -> Fault | None:
         """Return the fault for this request, and count it as used."""
         for fault in self._open:
-            if not fault.matches(method, path):
+            if not fault.matches(method, path, body):
                 continue
             if fault.skip:
                 fault.skip -= 1

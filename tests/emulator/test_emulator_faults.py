@@ -43,6 +43,15 @@ def test_a_status_without_details_is_a_503(api):
     assert response.status_code == 503 and "Retry-After" not in response.headers
 
 
+def test_a_fault_can_be_meant_for_one_name(api):
+    """Requests for others pass it, and it stays open for the one."""
+    order(api, "status", name="mine")
+    assert api.send("POST", PATH, json=gpu_body(name="another")).status_code == 201
+    assert api.send("GET", PATH).status_code == 200
+    assert api.send("POST", PATH, json=gpu_body(name="mine")).status_code == 503
+    assert api.send("POST", PATH, json=gpu_body(name="mine")).status_code == 201
+
+
 def test_the_work_can_be_done_before_a_status_is_answered(api):
     """What a gateway does that loses the answer."""
     order(api, "commit-then-status")

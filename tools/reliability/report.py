@@ -60,9 +60,10 @@ class Run:
         """Make a source of chance that is the same in each run with this seed, and another one for other `names`."""
         return random.Random(f"{self.seed} {names}")
 
-    def repeat(self, name: str) -> str:
-        """Word the command that runs the measurement `name` again."""
-        return f"repeat: python -m tools.reliability {'' if self.is_full else '--quick '}--only {name} --seed {self.seed}"
+    def repeat(self, name: str, seed: int | None = None) -> str:
+        """Word the command that runs the measurement `name` again, or the part of it that has a `seed` of its own."""
+        form = "" if self.is_full else "--quick "
+        return f"repeat: python -m tools.reliability {form}--only {name} --seed {self.seed if seed is None else seed}"
 
 
 def versions(engine: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import unquote
 
 from ..core.failures import ApiProblem, ApiUnreachable, NotConfigured, OutcomeUnknown, ProviderFailure, Refused
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import httpx
 
 _CONNECT_TIMEOUT_SECONDS: Final = 10.0
-_SETTLE_MARGIN_SECONDS: Final = 5.0
 _MAX_CONNECTIONS: Final = 64
 _CONNECTIONS_AT_FIRST: Final = 4
 _LONGEST_PATH: Final = 2000
@@ -43,12 +42,19 @@ class _Attempt:
     server_date: str | None = None
 
 
+class Timings(TypedDict, total=False):
+    """How long a `Client` waits: for each answer, and then for what the server may still be doing."""
+
+    request_timeout_seconds: float
+    settle_margin_seconds: float
+
+
 class Client:
     """An authenticated, pooled connection to the API; implements `core.ports.Api`.
 
     Belongs to one event loop: the one that sends its first request. `request_timeout_seconds` bounds each attempt as a whole, not only
-    each read. `transport`, `clock` (monotonic), `wall_clock`, `sleep` and `random` are for tests. Raises NotConfigured for a key or an URL
-    that cannot be used.
+    each read; `settle_margin_seconds` later the server has carried out what it ever will. `transport`, `clock` (monotonic), `wall_clock`,
+    `sleep` and `random` are for tests. Raises NotConfigured for a key or an URL that cannot be used.
     """
 
     def __init__(
@@ -62,7 +68,8 @@ class Client:
         wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
-        request_timeout_seconds: float = 60.0,
+        request_timeout_seconds: float = policy.REQUEST_TIMEOUT_SECONDS,
+        settle_margin_seconds: float = policy.SETTLE_MARGIN_SECONDS,
         max_attempts: int = policy.MAX_ATTEMPTS,
         patience_seconds: float = policy.RATE_LIMIT_PATIENCE_SECONDS,
         max_connections: int = _MAX_CONNECTIONS,
@@ -79,6 +86,7 @@ class Client:
         self._sleep = sleep
         self._random = random
         self._request_timeout_seconds = request_timeout_seconds
+        self._settle_margin_seconds = settle_margin_seconds
         self._max_attempts = max_attempts
         self._patience_seconds = patience_seconds
         self._max_connections = max_connections
@@ -93,7 +101,7 @@ class Client:
     @property
     def settle_seconds(self) -> float:
         """Give the server longer than any request waits for its answer."""
-        return self._request_timeout_seconds + _SETTLE_MARGIN_SECONDS
+        return self._request_timeout_seconds + self._settle_margin_seconds
 
     @property
     def is_stopped(self) -> bool:

@@ -10,6 +10,8 @@ from typing import Final
 
 from ..core.ports import Method
 
+REQUEST_TIMEOUT_SECONDS: Final = 60.0
+SETTLE_MARGIN_SECONDS: Final = 5.0
 MAX_ATTEMPTS: Final = 5
 BASE_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 20.0

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 from ..configuration import Configuration
 
 if TYPE_CHECKING:
-    from ..api.client import Client
+    from typing_extensions import Unpack
+
+    from ..api.client import Client, Timings
     from .server import Core
 
 
 class Wiring:
-    """Makes cores from configurations and closes their connections at the end."""
+    """Makes cores from configurations and closes their connections at the end. `timings` are for tests."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, **timings: Unpack[Timings]) -> None:
         self._user_agent = f"pulumi-runpod-serverless/{version}"
+        self._timings = timings
         self._connections = AsyncExitStack()
         self._client: Client | None = None
 
@@ -27,7 +30,9 @@ class Wiring:
         from ..resources import FUNCTIONS, RESOURCES
 
         # The one before, if any, served another run.
-        self._client = client = Client(base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent)
+        self._client = client = Client(
+            base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent, **self._timings
+        )
         self._connections.push_async_callback(client.aclose)
         return Provider(RESOURCES, client, configuration.settings, FUNCTIONS)
 

@@ -1,0 +1,204 @@
+"""Create is exactly once: a matrix of faults over the resources, with generated and with fixed names; then state against remote.
+
+Most of it runs through the gRPC service in this process. A sample runs through the CLI, where several creations of a kind share a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .report import Result, Run
+from .service import Made, Properties, Service, serving
+from .workspace import KINDS, LEAST, PATHS, Workspace, stated, workspace
+
+_LATE_SECONDS: Final = 5.0
+_QUICK_LATE_SECONDS: Final = 0.5
+_PROCESSES: Final = 6
+_TOGETHER: Final = 96
+"""So many creations are under way at once: most of them wait."""
+
+
+def faults(late_seconds: float) -> dict[str, Mapping[str, Any]]:
+    """Give each way in which a POST may go wrong, as the emulator's controls order it."""
+    return {
+        "reset before send": {"action": "reset-before"},
+        "reset after commit": {"action": "commit-then-drop"},
+        **{f"{status} after commit": {"action": "commit-then-status", "status": status} for status in (500, 502, 503, 504)},
+        "503 before commit": {"action": "status", "status": 503},
+        "time-out after commit": {"action": "commit-then-drop", "hold": True},
+        "commit after the client gave up": {"action": "commit-late", "hold": True, "seconds": late_seconds},
+        "504, and commit later": {"action": "commit-late", "status": 504, "seconds": late_seconds},
+        "truncated JSON": {"action": "truncate"},
+        "wrong JSON": {"action": "wrong-json"},
+        "no JSON": {"action": "wrong-json", "body": "<html>"},
+        "429": {"action": "status", "status": 429, "retryAfter": 1},
+    }
+
+
+@dataclass
+class Trial:
+    """One creation. `faults` hit its POSTs in turn; `decoy` is the id of another object of its fixed name and settings."""
+
+    kind: str
+    faults: tuple[str, ...]
+    is_fixed: bool
+    number: int
+    seed: int
+    name: str = ""
+    decoy: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    made: Made = field(default_factory=Made)
+
+    @property
+    def urn(self) -> str:
+        """The resource, as the engine calls it."""
+        return f"urn:pulumi:dev::matrix::runpod-serverless:index:{self.kind}::{self.label}"
+
+    @property
+    def label(self) -> str:
+        """Its name in the program."""
+        return f"r{self.seed}-{self.number}"
+
+    def __str__(self) -> str:
+        mode = ("fixed name, with a namesake" if self.decoy else "fixed name") if self.is_fixed else "generated name"
+        return f"{self.kind}, {mode}, {' then '.join(self.faults)}"
+
+    def verdict(self, present: set[str]) -> str:
+        """Say what is wrong, given the ids of all objects of this name; empty where nothing is."""
+        own = present - {self.decoy}
+        known = {self.made.id} - {""}
+        if self.decoy and self.decoy in known:
+            return f"took {self.decoy} for its own, which was there before"
+        if len(own) > 1:
+            return f"{len(own)} objects: {sorted(own)}; in the state {sorted(known)}"
+        if known - own:
+            return f"the state knows {sorted(known)}, which is not there"
+        if own - known and not (self.is_fixed and _explains(self.made.said, own)):
+            return f"{sorted(own)} is in no state; said was {self.made.said!r}"
+        return ""
+
+
+def _explains(said: str, ids: set[str]) -> bool:
+    return "pulumi import " in said and all(id in said for id in ids)
+
+
+def matrix(run: Run, seed: int, names: Iterable[str]) -> list[Trial]:
+    """Plan one batch: every fault on every resource, with each kind of name; a quarter of the creations meets a second fault."""
+    names = list(names)
+    chance = run.random("creations", seed)
+    trials = []
+    for number, (kind, fault, is_fixed) in enumerate(itertools.product(KINDS, names, (False, True))):
+        second = (chance.choice(names),) if chance.random() < 0.25 else ()
+        trials.append(Trial(kind, (fault, *second), is_fixed, number, seed))
+    chance.shuffle(trials)
+    return trials
+
+
+def measure(run: Run) -> Iterable[Result]:
+    """Run the matrix batch by batch, each with an account of its own, and the sample through the CLI."""
+    late_seconds = run.scaled(_QUICK_LATE_SECONDS, _LATE_SECONDS)
+    trials: list[Trial] = []
+    wrong: dict[bool, list[str]] = {False: [], True: []}
+    with workspace(run, "creations") as place:
+        for seed in range(run.seed, run.seed + run.scaled(1, 20)):
+            batch = matrix(run, seed, faults(late_seconds))
+            asyncio.run(_create_all(place, run.random("timing", seed), batch, late_seconds, run.scaled(1.0, 2.0)))
+            present = place.remote()
+            for trial in batch:
+                said = trial.verdict({id for id, name in present.items() if name == trial.name})
+                if said:
+                    wrong[trial.is_fixed].append(f"{trial}: {said}; {run.repeat('creations', trial.seed)}")
+            strangers = set(present.values()) - {trial.name for trial in batch}
+            wrong[False] += [f"objects of no trial: {sorted(strangers)}"] if strangers else []
+            run.canaries.look("creations", *(trial.made.said for trial in batch))
+            trials += batch
+            place.emulator.reset()
+            place.emulator.set(worker_quota=1_000_000)
+        yield _result(run, "creations with generated names", "0 duplicates, remote = state", trials, wrong, is_fixed=False)
+        yield _result(run, "creations with fixed names", "0 duplicates, else explained", trials, wrong, is_fixed=True)
+    yield _by_cli(run)
+
+
+def _result(run: Run, metric: str, target: str, trials: list[Trial], wrong: dict[bool, list[str]], *, is_fixed: bool) -> Result:
+    chosen = [trial for trial in trials if trial.is_fixed == is_fixed]
+    counted = Counter(bool(trial.made.id) for trial in chosen)
+    detail = f"{counted[True]} created, {counted[False]} failed with an explanation"
+    return Result(metric, target, len(chosen), tuple(wrong[is_fixed]), run.seed, detail)
+
+
+async def _create_all(
+    place: Workspace, chance: random.Random, trials: list[Trial], late_seconds: float, timeout_seconds: float
+) -> None:
+    """Order the faults, create all at once, and let the server finish what it does late."""
+    async with contextlib.AsyncExitStack() as stack:
+        services = [
+            await stack.enter_async_context(
+                serving(place.emulator.url, request_timeout_seconds=timeout_seconds, settle_margin_seconds=late_seconds)
+            )
+            for _ in range(_PROCESSES + 1)
+        ]
+        stranger = services.pop()
+        known = faults(late_seconds)
+        for trial in trials:
+            await _prepare(stranger, chance, trial, has_namesakes=place.run.is_full)
+            for fault in trial.faults:
+                place.emulator.fault(method="POST", path=PATHS[trial.kind], name=trial.name, **known[fault])
+        slots = asyncio.Semaphore(_TOGETHER)
+
+        async def create(trial: Trial, service: Service) -> None:
+            async with slots:
+                trial.made = await service.create(trial.kind, trial.urn, trial.inputs)
+
+        await asyncio.gather(*map(create, trials, itertools.cycle(services)))
+    await asyncio.sleep(late_seconds + 0.5)
+
+
+async def _prepare(service: Service, chance: random.Random, trial: Trial, *, has_namesakes: bool) -> None:
+    """Check the inputs; half of the fixed names have a namesake, with the same settings."""
+    fixed: Properties = {"name": f"fixed-{trial.label}"} if trial.is_fixed else {}
+    trial.inputs = await service.check(trial.kind, trial.urn, {**LEAST[trial.kind], **fixed}, chance.randbytes(32))
+    trial.name = trial.inputs["name"]
+    if trial.is_fixed and has_namesakes and chance.random() < 0.5:
+        trial.decoy = (await service.create(trial.kind, f"{trial.urn}-decoy", trial.inputs)).id
+
+
+def _by_cli(run: Run) -> Result:
+    """Bring stacks up through faults, and once more without; what is there then is what the state knows, and what the program states."""
+    quick = ("reset after commit", "502 after commit", "truncated JSON", "wrong JSON", "429")
+    count, wrong = 0, []
+    with workspace(run, "creations-cli") as place:
+        for number in range(run.scaled(1, 6)):
+            project = place.project(f"matrix{number}")
+            resources = {f"{kind}{copy}".lower(): stated(kind) for kind in KINDS for copy in range(run.scaled(3, 8))}
+            project.write(resources)
+            chance = run.random("creations-cli", number)
+            ordered = list(_ordered(chance, quick, run.scaled(2, 6)))
+            for kind, fault in ordered:
+                place.emulator.fault(method="POST", path=PATHS[kind], skip=chance.randrange(3), **faults(0)[fault])
+            project.up(must_succeed=False)
+            place.emulator.clear_faults()
+            last = project.up(must_succeed=False)
+            known, there = project.ids(), sorted(place.remote())
+            if known != there or len(there) != len(resources):
+                wrong.append(
+                    f"after {ordered}: {len(resources)} stated, {len(known)} in the state, {len(there)} there, strangers "
+                    f"{sorted(set(there) - set(known))}; {last.tail}; {run.repeat('creations')}"
+                )
+            count += len(resources)
+            place.emulator.reset()
+            place.emulator.set(worker_quota=1_000_000)
+    return Result("creations through the CLI", "remote = state = program after the next up", count, tuple(wrong), run.seed)
+
+
+def _ordered(chance: random.Random, names: Iterable[str], each: int) -> Iterator[tuple[str, str]]:
+    names = list(names)
+    for kind in KINDS:
+        for _ in range(each):
+            yield kind, chance.choice(names)
