@@ -16,6 +16,7 @@ from . import access, bodies, policy
 from .limits import Budget, exhausted, parse_rate_limit
 from .policy import Outcome, Verdict
 from .problems import clean, parse_problem
+from .retries import Retries
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +25,7 @@ _CONNECT_TIMEOUT_SECONDS: Final = 10.0
 _MAX_CONNECTIONS: Final = 64
 _CONNECTIONS_AT_FIRST: Final = 4
 _LONGEST_PATH: Final = 2000
+_IN_VAIN: Final = "; it is not tried again, as too many requests of this run were tried again in vain"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Client:
         self.base_url = access.api_url(base_url)
         self._api_key = api_key.strip()
         self._budget = Budget(clock=clock, sleep=sleep, random=random, patience_seconds=patience_seconds)
+        self._retries = Retries()
         self._user_agent = user_agent
         self._transport = transport
         self._clock = clock
@@ -134,6 +137,7 @@ class Client:
         while True:
             attempt = await self._attempt_in_budget(method, path, content, query, voice)
             if attempt.outcome is Outcome.SUCCESS:
+                self._retries.succeeded(is_retry=bool(history))
                 return attempt.decoded
             was_maybe_done = any(policy.may_have_had_effect(earlier.outcome) for earlier in history)
             if policy.is_already_deleted(method, attempt.status, was_maybe_deleted=was_maybe_done):
@@ -154,6 +158,8 @@ class Client:
             history.append(attempt)
             if not policy.may_retry(method, attempt.outcome) or len(history) >= self._max_attempts:
                 raise self._failure(method, path, history)
+            if not self._retries.take():
+                raise self._failure(method, path, history, _IN_VAIN)
             delay = policy.retry_delay_seconds(len(history), retry_after, self._random)
             said = attempt.cause or f"Runpod answered {attempt.status}"
             await voice.status(
@@ -297,18 +303,20 @@ class Client:
         problem.detail = f"{problem.detail or problem.title}; {patience}"
         return problem
 
-    def _failure(self, method: Method, path: str, history: list[_Attempt]) -> ProviderFailure:
+    def _failure(self, method: Method, path: str, history: list[_Attempt], remark: str = "") -> ProviderFailure:
         """Word the end of a request that is not tried again."""
         last, shown = history[-1], clean(path, self._api_key)
         verdict = policy.verdict(method, [attempt.outcome for attempt in history])
         if verdict is Verdict.ANSWERED:
-            return self._problem(method, path, last)
+            problem = self._problem(method, path, last)
+            problem.detail = f"{problem.detail or problem.title}{remark}" if remark else problem.detail
+            return problem
         if verdict is Verdict.UNREACHABLE:
-            return ApiUnreachable(method, shown, last.cause)
+            return ApiUnreachable(method, shown, f"{last.cause}{remark}")
         doubtful = next(attempt for attempt in reversed(history) if policy.may_have_had_effect(attempt.outcome))
         problem = self._problem(method, path, doubtful)
         cause = doubtful.cause or f"Runpod answered {doubtful.status}: {problem.detail or problem.title or 'no explanation'}"
-        return OutcomeUnknown(method, shown, cause, doubtful.status or None, doubtful.server_date)
+        return OutcomeUnknown(method, shown, f"{cause}{remark}", doubtful.status or None, doubtful.server_date)
 
 
 def _require_usable(what: str, reason: str | None) -> None:
