@@ -187,6 +187,7 @@ class Door:
         self._complete(response, own_headers)
         entry = exchange.entry
         entry.status = response.status_code
+        entry.retry_after = response.headers.get("retry-after")
         entry.took_ms = round(1000 * (time.perf_counter() - exchange.started), 3)
         await response(exchange.scope, exchange.receive, exchange.send)
 

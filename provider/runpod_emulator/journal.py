@@ -23,11 +23,12 @@ class Entry:
     user_agent: str
     status: int | None = None
     took_ms: float | None = None
+    retry_after: str | None = None
     fault: str | None = None
 
     def shown(self) -> dict[str, Any]:
         """Return the entry in the control API's form."""
-        camel = {"user_agent": "userAgent", "took_ms": "tookMs"}
+        camel = {"user_agent": "userAgent", "took_ms": "tookMs", "retry_after": "retryAfter"}
         return {camel.get(name, name): value for name, value in vars(self).items()}
 
 

@@ -202,6 +202,7 @@ def test_a_reset_is_never_nearer_than_a_second():
         now[0] = math.nextafter(NOON + 60, 0)
         response = api.send("GET", "/v2/serverless")
         assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+        assert [entry["retryAfter"] for entry in api.control("requests", method="GET")["requests"][-2:]] == [None, "1"]
         now[0] = NOON + 60
         api.get("/v2/serverless")
 

@@ -77,6 +77,16 @@ class Service:
             return Made(_kept_id(problem), problem.details() or str(problem.code()))
         return Made(made.id)
 
+    async def delete(self, kind: str, urn: str, id: str, inputs: Properties) -> str:
+        """Delete a resource, and give the reason where that fails."""
+        properties = _struct(inputs)
+        request = provider_pb2.DeleteRequest(id=id, urn=urn, type=PACKAGE + kind, properties=properties, old_inputs=properties)
+        try:
+            await self._stub.Delete(request)
+        except grpc.aio.AioRpcError as problem:
+            return problem.details() or str(problem.code())
+        return ""
+
 
 def _kept_id(problem: grpc.aio.AioRpcError) -> str:
     """Give the id that the engine keeps of a creation that failed, if any."""
