@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
+from .api import policy
 from .engine import Engine
 
 _LOG: Final = logging.getLogger(__name__)
@@ -16,8 +17,8 @@ _LOG: Final = logging.getLogger(__name__)
 POLL_SECONDS: Final = 2.0
 # The engine sends SIGKILL five seconds after SIGINT, and closing takes its part of them.
 SIGNAL_GRACE_SECONDS: Final = 3.5
-# Nobody waits for an orphan, so it may finish what costs money when torn.
-ORPHAN_GRACE_SECONDS: Final = 120.0
+# Nobody waits for an orphan, so it may finish what costs money when torn; the journal tells the rest.
+ORPHAN_GRACE_SECONDS: Final = policy.REQUEST_TIMEOUT_SECONDS + policy.SETTLE_MARGIN_SECONDS
 _MISSES_TO_BE_GONE: Final = 2
 
 

@@ -24,7 +24,7 @@ import pulumi_runpod_serverless as native
 from parity.doors import DynamicDoor, Life, behind, blob_of, plain
 from parity.test_parity import FULL, named
 from pulumi_runpod_serverless import dynamic
-from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, _camel, provider
+from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY, _camel, provider
 from runpod_serverless_provider.resources import RESOURCES
 from unit.core.test_creation import KINDS as LOSABLE
 from unit.core.test_creation import LOST
@@ -76,7 +76,7 @@ def test_the_names_in_every_state_are_a_promise() -> None:
         "PodTemplate": "dynamic/runpod-serverless:PodTemplate",
         "Registry": "dynamic/runpod-serverless:Registry",
     }
-    assert (PROVIDER_KEY, NAME_KEY, SECRETS_KEY) == ("__provider", "__name", "__secrets")
+    assert (PROVIDER_KEY, NAME_KEY, STACK_KEY, SECRETS_KEY) == ("__provider", "__name", "__stack", "__secrets")
     assert {getattr(dynamic, kind).__module__ for kind in dynamic.__all__} == {"pulumi_runpod_serverless.dynamic"}
 
 
@@ -203,9 +203,9 @@ def test_a_resource_is_registered_as_native_but_for_what_is_ours() -> None:
 
     theirs, ours = (_registered(lambda kinds=kinds: program(kinds))["x"] for kinds in (native, dynamic))
     assert ours.typ == "pulumi-python:dynamic/runpod-serverless:Endpoint"
-    assert {name for name in ours.inputs if name not in theirs.inputs} == {PROVIDER_KEY, NAME_KEY, SECRETS_KEY}
+    assert {name for name in ours.inputs if name not in theirs.inputs} == {PROVIDER_KEY, NAME_KEY, STACK_KEY, SECRETS_KEY}
     assert {name: ours.inputs[name] for name in theirs.inputs} == theirs.inputs
-    assert ours.inputs[NAME_KEY] == "x" and ours.inputs[SECRETS_KEY] == []
+    assert ours.inputs[NAME_KEY] == "x" and ours.inputs[STACK_KEY] == "stack::project" and ours.inputs[SECRETS_KEY] == []
 
 
 def test_the_provider_is_told_what_is_secret() -> None:

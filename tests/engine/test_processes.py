@@ -82,7 +82,7 @@ def test_no_plugin_outlives_its_command(stack: Stack, emulator: Running) -> None
 
 
 def test_a_killed_engine_takes_the_plugin_along(stack: Stack, emulator: Running) -> None:
-    """The plugin finishes the request that is under way, and then ends by itself."""
+    """The plugin finishes the request that is under way, and then ends by itself; the next run has what it created."""
     stack.write({"api": endpoint()})
     emulator.fault("delay", "POST", "/v2/serverless", seconds=2)
     with _under_way(stack, emulator) as process:
@@ -91,6 +91,66 @@ def test_a_killed_engine_takes_the_plugin_along(stack: Stack, emulator: Running)
         process.wait()
     _wait(lambda: _existing(emulator), 10)
     _wait(lambda: not _plugins(stack), 20)
+    _next_run_owns_all(stack, emulator)
+
+
+def test_a_run_follows_at_once_upon_a_killed_one(stack: Stack, emulator: Running) -> None:
+    """It waits for the orphaned plugin, which is still creating."""
+    stack.write({"api": endpoint()})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=3)
+    with _under_way(stack, emulator) as process:
+        process.kill()
+        process.wait()
+    _next_run_owns_all(stack, emulator)
+
+
+def test_what_a_killed_plugin_created_is_owned_by_the_next_run(stack: Stack, emulator: Running) -> None:
+    """No answer told its id, but its name is known."""
+    stack.write({"api": endpoint()})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=3)
+    with _under_way(stack, emulator) as process:
+        for plugin in _plugins(stack):
+            os.kill(plugin, signal.SIGKILL)
+        process.communicate(timeout=60)
+    _wait(lambda: _existing(emulator), 10)
+    _next_run_owns_all(stack, emulator)
+
+
+def test_a_second_interrupt_loses_nothing(stack: Stack, emulator: Running) -> None:
+    """The engine gives up its state then; the next run has what was created."""
+    stack.write({"api": endpoint()})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=3)
+    with _under_way(stack, emulator) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    _wait(lambda: _existing(emulator), 10)
+    _wait(lambda: not _plugins(stack), 20)
+    _next_run_owns_all(stack, emulator)
+
+
+def _next_run_owns_all(stack: Stack, emulator: Running) -> None:
+    """Run `up` after a killed one: there is one endpoint, and it is in the state."""
+    stack.pulumi("cancel", "--yes")
+    stack.up()
+    assert _recorded(stack) == _existing(emulator)
+    assert len(_existing(emulator)) == 1
+    stack.expect_no_changes()
+
+
+def test_a_forced_replacement_creates_anew(stack: Stack, emulator: Running) -> None:
+    """It goes straight to a create, as if there were nothing; the live endpoint is not what a killed run has left."""
+    stack.write({"api": endpoint()})
+    stack.up()
+    (before,) = _existing(emulator)
+    (resource,) = [item for item in stack.state() if item["type"] == ENDPOINT]
+    stack.up("--replace", resource["urn"])
+    (after,) = _existing(emulator)
+    stack.pulumi("state", "taint", resource["urn"], "--yes")
+    stack.up()
+    (last,) = _existing(emulator)
+    assert len({before, after, last}) == 3
 
 
 def test_an_interrupt_waits_for_what_is_under_way(stack: Stack, emulator: Running) -> None:

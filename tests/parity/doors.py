@@ -23,7 +23,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, process
+from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY, process
 from pulumi_runpod_serverless.dynamic.provider import RunpodProvider
 from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import ProviderFailure
@@ -272,7 +272,7 @@ def registered(token: str, name: str, properties: Properties) -> Properties:
         if holds_secret(value):
             parts = value if isinstance(value, Mapping) and SIGNATURE_KEY not in value else {}
             told += [[key, part] for part, inner in parts.items() if holds_secret(inner)] or [[key]]
-    return {**properties, PROVIDER_KEY: secret(blob_of(token)), NAME_KEY: name, SECRETS_KEY: told}
+    return {**properties, PROVIDER_KEY: secret(blob_of(token)), NAME_KEY: name, STACK_KEY: "dev::app", SECRETS_KEY: told}
 
 
 def annotate(outs: Properties, ins: Properties) -> Properties:

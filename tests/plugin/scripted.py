@@ -25,6 +25,12 @@ class Core:
     def secret_paths(self, token: str) -> frozenset[Any]:
         return frozenset()
 
+    def replied(self, urn: str, id: str) -> None:
+        """Keep nothing."""
+
+    async def orderly_end(self) -> None:
+        """Keep nothing."""
+
     async def create(self, request: verbs.Create) -> verbs.Created:
         (FOLDER / "begun").touch()
         if "noise" in request.inputs:

@@ -55,6 +55,7 @@ class FakeCore:
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
         self.requests: list[Any] = []
+        self.replies: list[Any] = []
 
     async def _answer(self, verb: str, request: Any) -> Any:
         self.requests.append(request)
@@ -86,6 +87,12 @@ class FakeCore:
 
     async def list_all(self, request: verbs.List) -> list[verbs.Listed]:
         return await self._answer("list_all", request)
+
+    def replied(self, urn: str, id: str) -> None:
+        self.replies.append((urn, id))
+
+    async def orderly_end(self) -> None:
+        self.replies.append("orderly end")
 
     def secret_paths(self, token: str) -> frozenset[Any]:
         return {TOKEN: frozenset({("token",)})}[token]

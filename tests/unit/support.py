@@ -7,6 +7,7 @@ import copy
 from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any, Final
 
 import httpx
@@ -20,6 +21,7 @@ from runpod_serverless_provider.core.ports import Api
 from runpod_serverless_provider.core.provider import Provider
 from runpod_serverless_provider.core.resource import Resource
 from runpod_serverless_provider.core.values import Path, get_in, parse_pattern, render_path
+from runpod_serverless_provider.journal import SqliteJournal
 from runpod_serverless_provider.resources import FUNCTIONS, RESOURCES
 from unit.contract import Exchange, violations
 
@@ -75,8 +77,17 @@ class _Watched(httpx.ASGITransport):
 class World:
     """A provider on an emulator in this process. What it sends is held against the API's document when the world ends."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, worker_quota: int = 100, **settings: Any) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        worker_quota: int = 100,
+        journal_directory: FilePath | None = None,
+        **settings: Any,
+    ) -> None:
         self._loop = loop
+        self._journal_directory = journal_directory
+        self._journals: list[SqliteJournal] = []
         self.app = create_app(clock=Clock(lambda: NOON), worker_quota=worker_quota, drop_error=lambda: httpx.ReadError("hung up"))
         self.settings = verbs.Settings(**settings)
         self.exchanges: list[Exchange] = []
@@ -101,7 +112,31 @@ class World:
         )
         self._clients.append(client)
         self.api: Api = client
-        self.provider = Provider(RESOURCES, client, self.settings, FUNCTIONS, lambda: self._now)
+        journal = self._open_journal() if self._journal_directory else None
+        self.provider = Provider(RESOURCES, client, self.settings, FUNCTIONS, lambda: self._now, journal)
+
+    def _open_journal(self, backend: str | None = "file:///state") -> SqliteJournal:
+        assert self._journal_directory is not None
+        self._journals.append(
+            SqliteJournal(
+                self._journal_directory,
+                backend=backend,
+                base_url="https://emulator/v2",
+                api_key="key",
+                voice=self.notes,
+                clock=lambda: self._now,
+                wall_clock=self.app.world.clock.now,
+            )
+        )
+        return self._journals[-1]
+
+    def kill(self, *, backend: str | None = "file:///state") -> None:
+        """End the process of the provider without a word, and begin the one of another run."""
+        life = self._journals[-1]._life
+        if life is not None:
+            life.close()
+        self.restart()
+        self.provider._session.journal = self._open_journal(backend)
 
     async def _sleep(self, seconds: float) -> None:
         """Let the server's time pass instead of ours."""
@@ -111,7 +146,7 @@ class World:
         return self._loop.run_until_complete(work)
 
     def close(self) -> None:
-        for connection in (*self._clients, self._http):
+        for connection in (*self._clients, self._http, *self._journals):
             self.run(connection.aclose())
         self.app.world.store.close()
 

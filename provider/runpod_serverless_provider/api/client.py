@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import unquote
 
 from ..core.failures import ApiProblem, ApiUnreachable, NotConfigured, OutcomeUnknown, ProviderFailure, Refused
-from ..core.ports import Method, Silent, Voice
+from ..core.ports import BeforeSending, Method, Silent, Voice
 from . import access, bodies, policy
 from .limits import Budget, exhausted, parse_rate_limit
 from .policy import Outcome, Verdict
@@ -123,6 +123,7 @@ class Client:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
         voice: Voice | None = None,
+        before_sending: BeforeSending | None = None,
     ) -> Any:
         """Send one request below the base URL and return the decoded body, or None for a success without one.
 
@@ -135,7 +136,7 @@ class Client:
         history: list[_Attempt] = []
         limited_count, limited_since = 0, 0.0
         while True:
-            attempt = await self._attempt_in_budget(method, path, content, query, voice)
+            attempt = await self._attempt_in_budget(method, path, content, query, voice, before_sending)
             if attempt.outcome is Outcome.SUCCESS:
                 self._retries.succeeded(is_retry=bool(history))
                 return attempt.decoded
@@ -178,7 +179,13 @@ class Client:
             await http.aclose()
 
     async def _attempt_in_budget(
-        self, method: Method, path: str, content: bytes | None, query: Mapping[str, str] | None, voice: Voice
+        self,
+        method: Method,
+        path: str,
+        content: bytes | None,
+        query: Mapping[str, str] | None,
+        voice: Voice,
+        before_sending: BeforeSending | None,
     ) -> _Attempt:
         """Wait for a place, make one attempt, and learn from its answer."""
         while True:
@@ -191,6 +198,9 @@ class Client:
                 headers: Mapping[str, str] = {}
                 was_sent = True  # as far as one knows if it is cancelled on the way
                 try:
+                    if before_sending is not None:
+                        await before_sending(self._server_date)
+                        self._refuse_if_stopped(method, path)
                     attempt = await self._attempt(http, method, path, content, query)
                     headers, was_sent = attempt.headers, attempt.outcome is not Outcome.NOT_SENT
                 finally:

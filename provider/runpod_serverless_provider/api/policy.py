@@ -12,6 +12,7 @@ from ..core.ports import Method
 
 REQUEST_TIMEOUT_SECONDS: Final = 60.0
 SETTLE_MARGIN_SECONDS: Final = 5.0
+"""How much longer than a request waits for its answer the server may take to carry it out."""
 MAX_ATTEMPTS: Final = 5
 BASE_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 20.0

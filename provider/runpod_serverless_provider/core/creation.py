@@ -2,44 +2,30 @@
 
 A POST whose outcome is not known is never simply sent again: what it may have made is looked for first, and once more after a time in
 which the server may still carry it out. Only what is surely absent is created anew, and what is surely ours is taken for the answer.
+Before a POST leaves, the journal notes it, so that a later process finds what a killed one made; see `leftovers`.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from .failures import ApiProblem, OutcomeUnknown, ProviderFailure
+from .failures import ApiProblem, ApiUnreachable, OutcomeUnknown, ProviderFailure, Refused
+from .leftovers import Leftovers, Order, is_ours
 from .listings import Listings
-from .model import Leaves
-from .ports import Voice
-from .resource import Resource
 from .session import Session
 
 _MOST_POSTS: Final = 3
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be created: the body, what it means, and whether its name was generated, so that nobody else has it."""
+class Made:
+    """The API's object, and whether an earlier run created it, so that it may differ from what is planned."""
 
-    resource: Resource
-    body: Mapping[str, Any]
-    planned: Leaves
-    resolved: Mapping[str, Any]
-    is_name_generated: bool
-    import_line: str
-    voice: Voice
-    is_refusal: Callable[[ApiProblem], bool]
-    """Is this a refusal that the resource knows? The API may answer one with a status that leaves doubt."""
-
-    @property
-    def name(self) -> Any:
-        """The name, by which a lost creation is looked for."""
-        return self.planned.get(("name",))
+    found: Mapping[str, Any]
+    is_taken_over: bool
 
 
 class Creations:
@@ -48,38 +34,74 @@ class Creations:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._claimed: set[str] = set()
+        self._named: dict[str, set[str]] = {}
+        self._leftovers = Leftovers(session, self._claimed)
 
-    async def create(self, order: Order) -> Mapping[str, Any]:
-        """POST until there is surely one object, and return it.
+    async def named(self, urn: str, id: str, name: Any = None) -> None:
+        """Note that a state holds `id`: what the engine names for a resource is never taken for what a killed run left."""
+        self._named.setdefault(urn, set()).add(id)
+        await self._session.journal.named(urn, id, name if isinstance(name, str) else None)
 
-        Raises ApiProblem and ApiUnreachable, after which there is none, and OutcomeUnknown for what stays open.
+    async def create(self, order: Order, is_refusal: Callable[[ApiProblem], bool]) -> Made:
+        """Take over what a killed run created for this very resource, else POST until there is surely one object.
+
+        `is_refusal` knows refusals of the resource that the API may answer with a status that leaves doubt. Raises ApiProblem,
+        ApiUnreachable and Refused, after which there is none, and OutcomeUnknown for what stays open.
         """
+        left = await self._leftovers.find(order, self._named.get(order.urn, set()))
+        found = left or await self._post(order, is_refusal)
+        self._claimed.add(str(found["id"]))
+        return Made(found, is_taken_over=left is not None)
+
+    async def _post(self, order: Order, is_refusal: Callable[[ApiProblem], bool]) -> Mapping[str, Any]:
+        resource, journal, number = order.resource, self._session.journal, uuid.uuid4().hex
+        intent = order.intent(journal.digest(order.essence), await self._baseline(order))
+
+        async def before_sending(server_date: str | None) -> None:
+            await journal.send(number, intent, server_date)
+
         attempt = 0
         while True:
             attempt += 1
-            before = frozenset(self._session.part(Listings).seen(order.resource.path))
             try:
                 found: Mapping[str, Any] | None = await self._session.api.request(
-                    "POST", order.resource.path, body=order.body, voice=order.voice
+                    "POST", resource.path, body=order.body, voice=order.voice, before_sending=before_sending
                 )
                 if not (isinstance(found, Mapping) and found.get("id")):
-                    raise OutcomeUnknown("POST", order.resource.path, "the answer names no id")
+                    raise OutcomeUnknown("POST", resource.path, "the answer names no id")
             except OutcomeUnknown as doubt:
-                looked_up = await self._settle(order, doubt, before)
-                if looked_up is None and attempt == _MOST_POSTS:
+                found = await self._settle(order, doubt, intent.before, is_refusal, number)
+                if found is None and attempt == _MOST_POSTS:
                     raise doubt.advised(_advice(order, ())) from None
-                found = looked_up
+            except (ApiProblem, ApiUnreachable, Refused):
+                await journal.forget(number)
+                raise
             finally:
-                self._session.part(Listings).forget(order.resource.path)
+                self._session.part(Listings).forget(resource.path)
             if found is not None:
-                self._claimed.add(str(found["id"]))
+                await journal.created(number, str(found["id"]))
                 return found
 
-    async def _settle(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str]) -> Mapping[str, Any] | None:
+    async def _baseline(self, order: Order) -> frozenset[str] | None:
+        """Return the ids that are there already, where only they could tell a lost creation from what others made: 1 list a process."""
+        listings, resource = self._session.part(Listings), order.resource
+        if listings.seen(resource.path) is None and not (order.is_name_generated or resource.tells_creation_time):
+            await listings.get(resource.path, resource.list_key, order.voice)
+        return listings.seen(resource.path)
+
+    async def _settle(
+        self,
+        order: Order,
+        doubt: OutcomeUnknown,
+        before: frozenset[str] | None,
+        is_refusal: Callable[[ApiProblem], bool],
+        number: str,
+    ) -> Mapping[str, Any] | None:
         """Find what the POST made, or make sure that it made nothing."""
         found = await self._look(order, doubt, before)
         refusal = ApiProblem("POST", order.resource.path, doubt.status or 0, detail=doubt.cause)
-        if found is None and doubt.status is not None and order.is_refusal(refusal):
+        if found is None and doubt.status is not None and is_refusal(refusal):
+            await self._session.journal.forget(number)
             raise refusal
         if found is None and self._session.api.is_stopped:
             raise doubt.advised(_advice(order, ()))
@@ -90,7 +112,7 @@ class Creations:
             found = await self._look(order, doubt, before)
         return found
 
-    async def _look(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str]) -> Mapping[str, Any] | None:
+    async def _look(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str] | None) -> Mapping[str, Any] | None:
         resource = order.resource
         self._session.part(Listings).forget(resource.path)
         try:
@@ -101,31 +123,13 @@ class Creations:
         named = [item for item in listed if item.get("name") == order.name and str(item.get("id")) not in self._claimed]
         if not named:
             return None
-        ours = [item for item in named if self._is_ours(order, item, doubt, before)]
-        if len(ours) == 1 and (order.is_name_generated or len(named) == 1):
+        if order.is_name_generated:
+            ours = named
+        else:
+            ours = [item for item in named if is_ours(order, item, doubt.server_date, before, self._session)]
+        if len(ours) == len(named) == 1:
             return ours[0]
         raise doubt.advised(_advice(order, [str(item["id"]) for item in named]))
-
-    def _is_ours(self, order: Order, item: Mapping[str, Any], doubt: OutcomeUnknown, before: frozenset[str]) -> bool:
-        if order.is_name_generated:
-            return True
-        observed = order.resource.observe(item, order.planned, order.resolved, self._session)
-        if any(observed.get(path) != value for path, value in order.planned.items()):
-            return False
-        if "createdAt" in item:
-            return _is_not_before(str(item["createdAt"]), doubt.server_date)
-        return bool(before) and str(item["id"]) not in before
-
-
-def _is_not_before(created_at: str, server_date: str | None) -> bool:
-    """Compare two times of the server's own clock, in whole seconds."""
-    if server_date is None:
-        return False
-    try:
-        made = datetime.fromisoformat(created_at.replace("Z", "+00:00"))
-        return made.timestamp() // 1 >= parsedate_to_datetime(server_date).timestamp() // 1
-    except ValueError:
-        return False
 
 
 def _advice(order: Order, ids: list[str] | tuple[()]) -> str:

@@ -28,9 +28,9 @@ class Listings:
         self._writes: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
 
-    def seen(self, path: str) -> set[str]:
-        """Return the ids that lists of this process have shown at `path`; empty where none was taken."""
-        return self._seen.get(path, set())
+    def seen(self, path: str) -> frozenset[str] | None:
+        """Return the ids that lists of this process have shown at `path`; None where none was taken."""
+        return frozenset(self._seen[path]) if path in self._seen else None
 
     async def get(
         self,

@@ -1,11 +1,14 @@
-"""What the core needs from outside, as protocols: the API and a voice to the user. Implemented in `api` and by the doors."""
+"""What the core needs from outside, as protocols: the API, a journal and a voice to the user. The doors wire in what implements them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
+BeforeSending = Callable[[str | None], Awaitable[None]]
+"""Called each time a request is about to leave, with the server's `Date` of the last answer, where there was one."""
 
 
 class Voice(Protocol):
@@ -62,9 +65,113 @@ class Api(Protocol):
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
         voice: Voice | None = None,
+        before_sending: BeforeSending | None = None,
     ) -> Any:
         """Send one request below the API's base (`path` like `/serverless/abc`) and return the decoded body, or None for 204.
 
         Retries by the policy of the method; waits for rate limits and says so to `voice`.
         Raises ApiProblem, ApiUnreachable, OutcomeUnknown, NotConfigured.
         """
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A creation that is about to be sent, as the journal keeps it.
+
+    `path` is the kind's place in the API, `digest` stands for the inputs without a generated name, and `before` are the ids that a list
+    taken earlier showed, None where none was taken.
+    """
+
+    urn: str
+    path: str
+    name: str
+    is_name_generated: bool
+    digest: str
+    before: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A creation by another process of which it is not known that a state holds what it made.
+
+    `age_seconds` counts from its last POST, before which the server said it was `server_date`; `id` is what the answer named, if one came.
+    """
+
+    number: str
+    intent: Intent
+    server_date: str | None
+    age_seconds: float
+    id: str | None
+    is_under_way: bool
+    """Does the process live that sent it?"""
+
+
+class Journal(Protocol):
+    """What outlives a killed process: the creations that it has sent. No method raises for a journal that cannot be kept."""
+
+    @property
+    def knows_owner(self) -> bool:
+        """Is it known which Pulumi backend this run works for, so that an equal URN means the same resource?"""
+
+    def digest(self, text: str) -> str:
+        """Return what stands for `text`, from which nobody without the API key can tell it."""
+
+    async def unfinished(self, urn: str) -> list[Unfinished]:
+        """Return what other processes on this backend left open for `urn`, oldest first."""
+
+    async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
+        """Note, before a POST leaves and so that it outlives a power cut, that it does."""
+
+    async def created(self, number: str, id: str) -> None:
+        """Note what the answer named."""
+
+    async def take(self, number: str, id: str) -> bool:
+        """Make an unfinished creation this process's own; False where it is gone, or another process was faster."""
+
+    async def forget(self, number: str) -> None:
+        """Drop a creation that made nothing, or whose object is gone."""
+
+    async def named(self, urn: str, id: str, name: str | None) -> None:
+        """Drop a creation because the engine names what it made, which so is in a state; `name` tells it where no answer told the id."""
+
+    def replied(self, urn: str, id: str) -> None:
+        """Note that the engine was told the id; an `orderly_end`, or its living on, then means that the state holds it."""
+
+    async def orderly_end(self) -> None:
+        """Drop the creations whose id the engine was told: it ends the run, and so has stored them."""
+
+
+class NoJournal:
+    """A journal that keeps nothing."""
+
+    knows_owner = False
+
+    def digest(self, text: str) -> str:
+        """Keep nothing."""
+        return ""
+
+    async def unfinished(self, urn: str) -> list[Unfinished]:
+        """Keep nothing."""
+        return []
+
+    async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
+        """Keep nothing."""
+
+    async def created(self, number: str, id: str) -> None:
+        """Keep nothing."""
+
+    async def take(self, number: str, id: str) -> bool:
+        """Keep nothing."""
+        return False
+
+    async def forget(self, number: str) -> None:
+        """Keep nothing."""
+
+    async def named(self, urn: str, id: str, name: str | None) -> None:
+        """Keep nothing."""
+
+    def replied(self, urn: str, id: str) -> None:
+        """Keep nothing."""
+
+    async def orderly_end(self) -> None:
+        """Keep nothing."""

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
-from .creation import Creations, Order
+from .creation import Creations
 from .failures import ApiProblem, CheckFailed, CreatedButFailed
 from .function import Function, listed_of
+from .leftovers import Order
 from .listings import Listings
 from .model import Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
 from .plan import Step, changes, compare
-from .ports import Api, Method, Voice
+from .ports import Api, Journal, Method, Voice
 from .resource import Resource, Task
 from .session import Session
 from .validation import shown_unless, tolerant, validate
@@ -55,10 +56,12 @@ class Provider:
         settings: Settings,
         functions: Iterable[Function] = (),
         clock: Callable[[], float] = time.monotonic,
+        journal: Journal | None = None,
     ) -> None:
         self._resources = {resource.token: resource for resource in resources}
         self._functions = {function.token: function for function in functions}
-        self._session = Session(api, settings, clock)
+        self._session = Session(api, settings, clock, journal)
+        self._taken_over: set[tuple[str, str]] = set()
         self._replaced: dict[str, Mapping[str, Any]] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
 
@@ -90,6 +93,7 @@ class Provider:
         """Plan. Sends a request only to say what a replacement costs."""
         request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
         resource = self._resources[request.token]
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource.noted(request.id, request.outputs, self._session)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         is_replaced = any(step.replaces for step in steps)
@@ -126,23 +130,31 @@ class Provider:
             predicted = resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None)
             return Created("", {**predicted, **resource.derived(planned, defaulted)}, secrets)
         if adopted is not None:
-            return Created(*await self._adopt(resource, task, adopted, defaulted), secrets)
+            return Created(*await self._adopt(resource, task, adopted, adopted, defaulted), secrets)
+        order = Order(
+            resource=resource,
+            urn=request.urn,
+            body=resource.body(planned, resolved),
+            planned=planned,
+            resolved=resolved,
+            is_name_generated="name" in defaulted,
+            voice=request.voice,
+        )
         try:
-            found = await self._session.part(Creations).create(
-                Order(
-                    resource=resource,
-                    body=resource.body(planned, resolved),
-                    planned=planned,
-                    resolved=resolved,
-                    is_name_generated="name" in defaulted,
-                    import_line=f"pulumi import {resource.token} {request.urn.rpartition('::')[2] or 'NAME'}",
-                    voice=request.voice,
-                    is_refusal=lambda problem: bool(resource.advice(problem, task, None)),
-                )
-            )
+            made = await self._session.part(Creations).create(order, lambda problem: bool(resource.advice(problem, task, None)))
         except ApiProblem as problem:
+            if problem.attempt:  # on what an earlier run left
+                raise
             advice = resource.advice(problem, task, self._replaced.get(request.urn))
             raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
+        found = made.found
+        if made.is_taken_over:
+            self._taken_over.add((request.urn, str(found["id"])))
+            said = f"took over the {resource.noun} {str(found['id'])!r}, which an earlier run created before it was killed"
+            await request.voice.inform(said)
+            identifier, outputs = await self._adopt(resource, task, found, resolved, defaulted)
+            await self._await_ready(resource, identifier, task, request.timeout_seconds, outputs, secrets)
+            return Created(identifier, outputs, secrets)
         identifier = str(found["id"])
         try:
             outputs = self._outputs(resource, found, planned, resolved, defaulted)
@@ -172,11 +184,16 @@ class Provider:
             raise CreatedButFailed(id, outputs, reasons, secrets=secrets)
 
     async def _adopt(
-        self, resource: Resource, task: Task, adopted: Mapping[str, Any], defaulted: frozenset[str]
+        self,
+        resource: Resource,
+        task: Task,
+        adopted: Mapping[str, Any],
+        resolved: Mapping[str, Any],
+        defaulted: frozenset[str],
     ) -> tuple[str, dict[str, Any]]:
         """Take over an object that exists and bring it to what is planned."""
         identifier = str(adopted["id"])
-        outputs = self._outputs(resource, adopted, task.planned, adopted, defaulted)
+        outputs = self._outputs(resource, adopted, task.planned, resolved, defaulted)
         steps = compare(resource.inputs, task.planned, task.planned, _leaves(resource, outputs), strategy_of(task.planned))
         task = Task(self._session, task.voice, task.planned, outputs, tuple(steps))
         outputs = await self._patch(resource, identifier, task, defaulted)
@@ -186,6 +203,7 @@ class Provider:
     async def update(self, request: Update) -> Updated:
         """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
         request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource = self._resources[request.token]
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         secrets, defaulted = resource.secrets(request.secrets), _defaulted(request.news)
@@ -221,6 +239,7 @@ class Provider:
         An import is 1 GET; refreshes share 1 list a kind, and what is absent from it is confirmed by 1 GET.
         """
         request = replace(request, inputs=as_written(request.inputs))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource = self._resources[request.token]
         try:
             found = await self._listed(resource, request) or await self._get(resource, request.id, request.voice)
@@ -228,6 +247,8 @@ class Provider:
             if problem.status == 404:
                 return None
             raise
+        if not request.outputs:
+            await self._session.part(Creations).named(request.urn, request.id, found.get("name"))
         self._refreshed[request.urn] = request.inputs
         managed = _leaves(resource, request.inputs) if request.inputs else None
         prior = _computed(resource, request.outputs)
@@ -288,7 +309,12 @@ class Provider:
     async def delete(self, request: Delete) -> None:
         """Delete with 1 DELETE; what is gone already counts as deleted."""
         request = replace(request, old_inputs=as_written(request.old_inputs))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource = self._resources[request.token]
+        if (request.urn, request.id) in self._taken_over:
+            said = f"was killed before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
+            await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
+            return
         prior = _leaves(resource, request.old_inputs)
         if resource.keeps(request.outputs, prior):
             return
@@ -301,6 +327,18 @@ class Provider:
                 raise problem.explained(
                     f"deleting the {resource.noun} {request.id!r}", resource.advice(problem, task, None)
                 ) from None
+
+    def replied(self, urn: str, id: str) -> None:
+        """Note that the engine was told what was created."""
+        self._session.journal.replied(urn, id)
+
+    async def stored(self, urn: str, id: str) -> None:
+        """Note that a state holds what was created."""
+        await self._session.part(Creations).named(urn, id)
+
+    async def orderly_end(self) -> None:
+        """Note that the engine ends the run, all its replies received."""
+        await self._session.journal.orderly_end()
 
     async def invoke(self, request: Invoke) -> Invoked:
         """Answer a function's question with GETs alone. Raises KeyError for a function that it does not have."""

@@ -14,6 +14,7 @@ from .model import (
     Inputs,
     Leaves,
     Outputs,
+    Recreates,
     Secret,
     StateOnly,
     below,
@@ -80,6 +81,16 @@ class Resource:
     def token(self) -> str:
         """The type token."""
         return f"{PACKAGE}:index:{self.name}"
+
+    @property
+    def is_patchable(self) -> bool:
+        """Can the API change such an object at all?"""
+        return any(not isinstance(item.effect, Recreates) or item.effect.is_patchable for item in self.facts)
+
+    @property
+    def tells_creation_time(self) -> bool:
+        """Does the API say when it made such an object?"""
+        return any(item.at.path == ("createdAt",) for item in output_facts(self.outputs) if item.marker(At))
 
     # -- what a program may write
 

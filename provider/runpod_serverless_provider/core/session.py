@@ -1,4 +1,4 @@
-"""What the verbs of one configured provider share: the API, the settings, and what was learned in this process."""
+"""What the verbs of one configured provider share: the API, the settings, the journal, and what was learned in this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .ports import Api
+from .ports import Api, Journal, NoJournal
 from .verbs import Settings
 
 _Part = TypeVar("_Part")
@@ -18,8 +18,11 @@ class Session:
     Parts that resources need (the catalog, known volumes) are made on first use and then shared.
     """
 
-    def __init__(self, api: Api, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, api: Api, settings: Settings, clock: Callable[[], float] = time.monotonic, journal: Journal | None = None
+    ) -> None:
         self.api = api
+        self.journal: Journal = NoJournal() if journal is None else journal
         self.clock = clock
         self.settings = settings
         self._parts: dict[type[Any], Any] = {}

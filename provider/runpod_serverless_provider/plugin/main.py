@@ -69,14 +69,15 @@ def _configure_logging(verbosity: int, formatter: logging.Formatter) -> None:
 async def _serve(engine_address: str | None, version: str, port_stream: int, verbosity: int) -> int:
     import grpc.aio
 
-    from ..engine import Engine
+    from ..engine import Engine, EngineVoice
     from ..lifetime import Lifetime
     from ..redaction import RedactingFormatter
     from .proto import provider_pb2_grpc
     from .server import GRPC_OPTIONS, Server
     from .wiring import Wiring
 
-    engine, wiring = Engine(engine_address), Wiring(version)
+    engine = Engine(engine_address)
+    wiring = Wiring(version, EngineVoice(engine, "", str))
     servicer = Server(connect=wiring.connect, schema=wiring.schema, version=version, engine=engine, stop=wiring.stop)
     _configure_logging(verbosity, RedactingFormatter("%(levelname)s %(name)s: %(message)s", servicer.redact))
     lifetime = Lifetime(engine)

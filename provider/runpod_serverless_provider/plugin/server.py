@@ -77,6 +77,12 @@ class Core(Protocol):
     def secret_paths(self, token: str) -> frozenset[Path]:
         """Name the properties that the schema calls secret."""
 
+    def replied(self, urn: str, id: str) -> None:
+        """Note that the engine is told what was created."""
+
+    async def orderly_end(self) -> None:
+        """Note that the engine ends the run, with no call open."""
+
 
 Connect = Callable[[config.Configuration], Core]
 _Answer = TypeVar("_Answer")
@@ -288,6 +294,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     async def Cancel(self, call: Matter, request: Any) -> Any:
         """Answer at once. The engine calls it on every close; what is sent is finished, as tearing it would lose resources."""
         self._stop()
+        if self._core is not None and not self._mutations:
+            await self._core.orderly_end()
         return Empty()
 
     @_rpc
@@ -481,7 +489,13 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
                 voice=call.voice,
             )
         )
-        created = await (work if request.preview else self._mutate(work))
+        try:
+            created = await (work if request.preview else self._mutate(work))
+        except CreatedButFailed as problem:
+            core.replied(call.urn, problem.id)
+            raise
+        if not request.preview:
+            core.replied(call.urn, created.id)
         try:
             secrets = call.secrets | created.secrets
             properties = call.encode(created.outputs, secrets, preview=request.preview)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from ..configuration import Configuration
+from ..core.ports import Silent, Voice
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class Wiring:
     """Makes cores from configurations and closes their connections at the end. `timings` are for tests."""
 
-    def __init__(self, version: str, **timings: Unpack[Timings]) -> None:
+    def __init__(self, version: str, voice: Voice | None = None, **timings: Unpack[Timings]) -> None:
+        self._voice = voice or Silent()
         self._user_agent = f"pulumi-runpod-serverless/{version}"
         self._timings = timings
         self._connections = AsyncExitStack()
@@ -27,14 +29,17 @@ class Wiring:
         """Make the core; what it needs is imported only now, as most plugin processes only give their schema."""
         from ..api.client import Client
         from ..core.provider import Provider
+        from ..journal import open_journal
         from ..resources import FUNCTIONS, RESOURCES
 
         # The one before, if any, served another run.
         self._client = client = Client(
             base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent, **self._timings
         )
+        journal = open_journal(configuration.base_url, configuration.api_key, self._voice)
         self._connections.push_async_callback(client.aclose)
-        return Provider(RESOURCES, client, configuration.settings, FUNCTIONS)
+        self._connections.push_async_callback(journal.aclose)
+        return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, journal=journal)
 
     @staticmethod
     def schema() -> str:

@@ -135,10 +135,10 @@ def test_a_list_that_cannot_be_read_is_an_error(shelf: Shelf, listings: Listings
 
 def test_the_ids_that_were_seen_are_remembered(shelf: Shelf, listings: Listings) -> None:
     """Over all lists of a kind in this process."""
-    assert listings.seen("/toys") == set()
+    assert listings.seen("/toys") is None
     asyncio.run(take(listings))
     shelf.answer = {"toys": [{"id": "t2"}]}
     listings.forget("/toys")
     asyncio.run(take(listings))
     assert listings.seen("/toys") == {"t1", "t2"}
-    assert listings.seen("/games") == set()
+    assert listings.seen("/games") is None

@@ -83,7 +83,7 @@ def test_a_tier_that_the_data_center_lacks(volume: Life) -> None:
 
 def test_another_refusal_is_given_as_it_is(world: World, volume: Life) -> None:
     """Nothing is made up."""
-    world.fault(action="status", status=402, detail="the balance is too low")
+    world.fault(method="POST", action="status", status=402, detail="the balance is too low")
     with pytest.raises(ApiProblem) as caught:
         volume.up({"name": "n"})
     said = "creating the network volume 'n' failed: Runpod answered 402 to POST /network-volumes: the balance is too low"

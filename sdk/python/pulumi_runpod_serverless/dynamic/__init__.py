@@ -23,6 +23,8 @@ __all__ = ["Endpoint", "NetworkVolume", "PodTemplate", "Registry"]
 PROVIDER_KEY: Final = pulumi.dynamic.dynamic.PROVIDER_KEY
 NAME_KEY: Final = "__name"
 """The resource's name in the program, which the engine does not tell a dynamic provider."""
+STACK_KEY: Final = "__stack"
+"""Project and stack, which it does not tell either: without them the same name elsewhere would be the same resource."""
 SECRETS_KEY: Final = "__secrets"
 """The paths of secret inputs, which it does not tell either: a property's name, and a key where only a part of an object is secret."""
 _PICKLE_PROTOCOL: Final = 4
@@ -39,7 +41,8 @@ class _Dynamic(pulumi.dynamic.Resource):
         blob = base64.b64encode(pickle.dumps(RunpodProvider(token), _PICKLE_PROTOCOL)).decode()
         given = props.__dict__
         secrets: pulumi.Output[list[list[str]]] = pulumi.Output.from_input(_secret_paths(dict(given)))
-        given |= {PROVIDER_KEY: pulumi.Output.secret(blob), NAME_KEY: name, SECRETS_KEY: secrets}
+        stack = f"{pulumi.get_stack()}::{pulumi.get_project()}"
+        given |= {PROVIDER_KEY: pulumi.Output.secret(blob), NAME_KEY: name, STACK_KEY: stack, SECRETS_KEY: secrets}
         opts.version = opts.plugin_download_url = None  # those of the native plugin
         pulumi.CustomResource.__init__(self, f"pulumi-python:{self._resource_type_name}", name, props, opts)
 

@@ -23,12 +23,12 @@ from runpod_serverless_provider.engine import EngineVoice
 from runpod_serverless_provider.redaction import Redactor, secret_texts
 from runpod_serverless_provider.signatures import EXACT_INTEGER_LIMIT, SECRET, SIGNATURE_KEY, UNKNOWN_SENTINELS, UNKNOWN_STRING
 
-from . import NAME_KEY, PROVIDER_KEY, SECRETS_KEY
+from . import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY
 from .process import Process
 
 FAILED_KEY: Final = "__failed"
 """Why the creation of this resource did not finish; the next plan updates it."""
-_KEPT: Final = (NAME_KEY, SECRETS_KEY, INPUTS_KEY)
+_KEPT: Final = (NAME_KEY, STACK_KEY, SECRETS_KEY, INPUTS_KEY)
 
 _P = ParamSpec("_P")
 _Answer = TypeVar("_Answer")
@@ -43,6 +43,8 @@ class Matter:
     """One call about one resource: who it is about, and what must not be said about it."""
 
     name: str
+    urn: str
+    """Stands in for the URN, which the engine does not tell."""
     subject: str
     redact: Redactor
     secrets: frozenset[Path]
@@ -54,7 +56,9 @@ class Matter:
         told = (path for bag in bags for path in bag.get(SECRETS_KEY) or ())
         kind = token.rpartition(":")[2]
         name = names[-1] if names else kind.lower()
-        return cls(name, f"{kind} {name!r}", Redactor(api_keys), frozenset(tuple(map(str, path)) for path in told))
+        stacks = [f"urn:pulumi:{bag[STACK_KEY]}::" for bag in bags if STACK_KEY in bag]
+        urn = f"{stacks[-1] if stacks else ''}{token}::{name}"
+        return cls(name, urn, f"{kind} {name!r}", Redactor(api_keys), frozenset(tuple(map(str, path)) for path in told))
 
     def hide(self, bags: Iterable[Mapping[str, Any]], schema_secrets: frozenset[Path]) -> None:
         """Take secrets out of all that is said from now on."""
@@ -121,7 +125,7 @@ class Adapter:
             outputs=outputs,
             old_inputs=self._prior(outputs, planned),
             news=planned,
-            urn=self._urn(matter),
+            urn=matter.urn,
             secrets=matter.secrets,
             voice=self._voice(matter),
         )
@@ -138,15 +142,15 @@ class Adapter:
     def create(self, matter: Matter, properties: Mapping[str, Any]) -> CreateResult:
         """Create; once there is an id, nothing that happens loses it."""
         inputs = _decode(properties)
-        request = verbs.Create(
-            token=self.token, urn=self._urn(matter), inputs=inputs, secrets=matter.secrets, voice=self._voice(matter)
-        )
+        request = verbs.Create(token=self.token, urn=matter.urn, inputs=inputs, secrets=matter.secrets, voice=self._voice(matter))
         try:
             created = self._run(self._core.create(request))
         except CreatedButFailed as problem:
             self._run(self._voice(matter).warn(str(problem)))
+            self._run(self._core.stored(matter.urn, problem.id))
             failed = {FAILED_KEY: [matter.redact(reason) for reason in problem.reasons]}
             return CreateResult(problem.id, _encode({**problem.outputs, **_kept(inputs), **failed}, problem.secrets))
+        self._run(self._core.stored(matter.urn, created.id))  # or as good as: nothing tells this door more
         return CreateResult(created.id, _encode({**created.outputs, **_kept(inputs)}, created.secrets))
 
     @_about
@@ -157,7 +161,7 @@ class Adapter:
     def _read(self, matter: Matter, id: str, prior: Mapping[str, Any]) -> ReadResult:
         request = verbs.Read(
             token=self.token,
-            urn=self._urn(matter),
+            urn=matter.urn,
             id=id,
             inputs=prior,
             outputs=prior,
@@ -181,7 +185,7 @@ class Adapter:
                 outputs = {**_decode(found.outs), INPUTS_KEY: outputs[INPUTS_KEY]}
         request = verbs.Update(
             token=self.token,
-            urn=self._urn(matter),
+            urn=matter.urn,
             id=id,
             outputs=outputs,
             old_inputs=self._prior(outputs, planned),
@@ -197,7 +201,7 @@ class Adapter:
         """Delete."""
         outputs = _decode(properties)
         request = verbs.Delete(
-            token=self.token, urn=self._urn(matter), id=id, outputs=outputs, old_inputs=outputs, voice=self._voice(matter)
+            token=self.token, urn=matter.urn, id=id, outputs=outputs, old_inputs=outputs, voice=self._voice(matter)
         )
         self._run(self._core.delete(request))
 
@@ -218,10 +222,6 @@ class Adapter:
 
     def _voice(self, matter: Matter) -> EngineVoice:
         return EngineVoice(self.process.engine, "", matter.said)
-
-    def _urn(self, matter: Matter) -> str:
-        """Stand in for the URN, which the engine does not tell."""
-        return f"{self.token}::{matter.name}"
 
     def _prior(self, outputs: Mapping[str, Any], news: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the prior inputs: outputs of this door hold them, those of a resource that was native repeat them."""

@@ -20,7 +20,8 @@ from runpod_serverless_provider.configuration import PACKAGE, resolve
 from runpod_serverless_provider.core.provider import Provider
 from runpod_serverless_provider.core.settings import CONFIGURATION
 from runpod_serverless_provider.core.version import DISTRIBUTION, plugin_version
-from runpod_serverless_provider.engine import Engine
+from runpod_serverless_provider.engine import Engine, EngineVoice
+from runpod_serverless_provider.journal import open_journal
 from runpod_serverless_provider.lifetime import Lifetime
 from runpod_serverless_provider.resources import RESOURCES
 
@@ -61,7 +62,8 @@ class Process:
                 self.api_keys.add(resolved.api_key)
                 agent = f"{DISTRIBUTION}/{plugin_version()} (dynamic)"
                 self._client = Client(base_url=resolved.base_url, api_key=resolved.api_key, user_agent=agent)
-                self._core = Provider(RESOURCES, self._client, resolved.settings)
+                journal = open_journal(resolved.base_url, resolved.api_key, EngineVoice(self.engine, "", str))
+                self._core = Provider(RESOURCES, self._client, resolved.settings, journal=journal)
             return self._core
 
     def run(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:

@@ -1,0 +1,202 @@
+"""Find what a killed run created for a resource and could not report, so that it is neither paid for unseen nor created twice.
+
+The journal tells which creations nobody has confirmed. What one of them made is taken over where it is surely this resource's: same
+backend, same URN, same inputs, and its writer dead. In doubt the run fails and says what is there; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from .failures import ApiProblem, Refused
+from .listings import Listings
+from .model import Leaves
+from .ports import Intent, Unfinished, Voice
+from .resource import Resource
+from .session import Session
+from .values import render_path
+
+_LOOK_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be created: the body, what it means, and whether its name was generated, so that nobody else has it."""
+
+    resource: Resource
+    urn: str
+    body: Mapping[str, Any]
+    planned: Leaves
+    resolved: Mapping[str, Any]
+    is_name_generated: bool
+    voice: Voice
+
+    @property
+    def name(self) -> Any:
+        """The name, by which a lost creation is looked for."""
+        return self.planned.get(("name",))
+
+    @property
+    def import_line(self) -> str:
+        """The command that takes an object into the state, without the id."""
+        return f"pulumi import {self.resource.token} {self.urn.rpartition('::')[2] or 'NAME'}"
+
+    @property
+    def essence(self) -> str:
+        """What the inputs mean; a generated name is another in each run."""
+        meant = {
+            render_path(path): value for path, value in self.planned.items() if not (self.is_name_generated and path == ("name",))
+        }
+        return json.dumps([self.resource.token, meant], sort_keys=True, default=str)
+
+    def intent(self, digest: str, before: frozenset[str] | None) -> Intent:
+        """Return what the journal keeps of it."""
+        return Intent(self.urn, self.resource.path, str(self.name), self.is_name_generated, digest, before)
+
+
+def is_ours(
+    order: Order, item: Mapping[str, Any], server_date: str | None, before: frozenset[str] | None, session: Session
+) -> bool:
+    """Say whether `item` is surely what a POST of this order made: equal, and made since.
+
+    That is told by its time of creation against the server's own clock, or by a list from before.
+    """
+    observed = order.resource.observe(item, order.planned, order.resolved, session)
+    if any(observed.get(path) != value for path, value in order.planned.items()):
+        return False
+    if "createdAt" in item:
+        return _is_not_before(str(item["createdAt"]), server_date)
+    return before is not None and str(item["id"]) not in before
+
+
+def _is_not_before(created_at: str, server_date: str | None) -> bool:
+    """Compare two times of the server's own clock, in whole seconds."""
+    if server_date is None:
+        return False
+    try:
+        made = datetime.fromisoformat(created_at.replace("Z", "+00:00"))
+        return made.timestamp() // 1 >= parsedate_to_datetime(server_date).timestamp() // 1
+    except ValueError:
+        return False
+
+
+class Leftovers:
+    """Finds what earlier processes left; `claimed` are the ids that this process has created or taken over."""
+
+    def __init__(self, session: Session, claimed: set[str]) -> None:
+        self._session = session
+        self._claimed = claimed
+
+    async def find(self, order: Order, named: Container[str]) -> Mapping[str, Any] | None:
+        """Return the object that an earlier run made for this very resource, now this run's own; None where there is none.
+
+        `named` are the ids that the engine has named for the resource: what it is to replace. Raises Refused where there is one that may
+        not be taken over.
+        """
+        journal = self._session.journal
+        left = []
+        for entry in await self._ended(order):
+            items = [item for item in await self._locate(order, entry) if str(item.get("id")) not in named]
+            if items:
+                left.append((entry, items))
+            else:
+                await journal.forget(entry.number)
+        if not left:
+            return None
+        entry, items = left[0]
+        ids = [str(item["id"]) for _, found in left for item in found]
+        if len(ids) > 1:
+            raise _refused(order, ids, "and only one of them can be taken over")
+        if not journal.knows_owner or _is_stateless(order):
+            raise _refused(order, ids, "and it cannot be told whether another stack holds it")
+        if entry.intent.digest != journal.digest(order.essence):
+            raise _refused(order, ids, "with other inputs than now")
+        if not await journal.take(entry.number, ids[0]):
+            raise _refused(order, ids, "and another run is taking it over right now")
+        if str(items[0].get("name")) != str(order.name) and not order.resource.is_patchable:
+            await self._discard(order, ids[0])
+            await journal.forget(entry.number)
+            return None
+        return items[0]
+
+    async def _ended(self, order: Order) -> list[Unfinished]:
+        """Return what is unfinished, once no other process still works on it: it lives on for a while after its engine was killed."""
+        waited, api = 0.0, self._session.api
+        while True:
+            entries = [entry for entry in await self._session.journal.unfinished(order.urn) if entry.id not in self._claimed]
+            if not any(entry.is_under_way for entry in entries):
+                return entries
+            if api.is_stopped or waited > 2 * api.settle_seconds:
+                said = f"another run is still creating the {order.resource.noun} of this very resource, so nothing was sent"
+                raise Refused(f"{said}; wait for its end, and run `pulumi up` again")
+            await order.voice.status(f"waiting for an earlier run, which is still creating this {order.resource.noun}")
+            await api.pause(_LOOK_SECONDS)
+            waited += _LOOK_SECONDS
+
+    async def _locate(self, order: Order, entry: Unfinished) -> list[Mapping[str, Any]]:
+        """Return what the creation may have made; the server may carry it out for a time after its POST."""
+        if entry.id is not None:
+            return await self._one(order, entry.id)
+        api = self._session.api
+        found = await self._look(order, entry)
+        rest = api.settle_seconds - entry.age_seconds
+        if not found and rest > 0:
+            said = f"an earlier run was killed while it created this {order.resource.noun}"
+            await order.voice.status(f"{said}; looking in {rest:.0f} s whether Runpod created {entry.intent.name!r} all the same")
+            await api.pause(rest)
+            if api.is_stopped:
+                raise Refused(f"{said}, and whether there is one now is not known yet; nothing was sent")
+            found = await self._look(order, entry)
+        return found
+
+    async def _one(self, order: Order, id: str) -> list[Mapping[str, Any]]:
+        try:
+            return [await self._session.api.request("GET", f"{order.resource.path}/{id}", voice=order.voice)]
+        except ApiProblem as problem:
+            if problem.status == 404:
+                return []
+            raise problem.explained(f"reading the {order.resource.noun} {id!r}, which an earlier run created") from None
+
+    async def _look(self, order: Order, entry: Unfinished) -> list[Mapping[str, Any]]:
+        """Return the objects of that name: the only one, where it is surely what the creation made."""
+        listings, resource = self._session.part(Listings), order.resource
+        listings.forget(resource.path)
+        listed = await listings.get(resource.path, resource.list_key, order.voice)
+        named = [item for item in listed if item.get("name") == entry.intent.name and str(item.get("id")) not in self._claimed]
+        if not named or entry.intent.is_name_generated:
+            return named
+        before = entry.intent.before
+        ours = [item for item in named if is_ours(order, item, entry.server_date, before, self._session)]
+        if ours != named:
+            raise _refused(order, [str(item["id"]) for item in named], "or found it there")
+        return named
+
+    async def _discard(self, order: Order, id: str) -> None:
+        """Delete what no PATCH could give its new name."""
+        try:
+            await self._session.api.request("DELETE", f"{order.resource.path}/{id}", voice=order.voice)
+        except ApiProblem as problem:
+            if problem.status != 404:
+                raise problem.explained(f"deleting the {order.resource.noun} {id!r}, which an earlier run created") from None
+        finally:
+            self._session.part(Listings).forget(order.resource.path)
+
+
+def _is_stateless(order: Order) -> bool:
+    """Say whether this is a one-off command (`pulumi do`), in which every resource of a type has the same URN."""
+    return order.urn == f"urn:pulumi:dev::default::{order.resource.token}::{order.resource.name}"
+
+
+def _refused(order: Order, ids: list[str], why: str) -> Refused:
+    noun, found = order.resource.noun, ", ".join(map(repr, ids))
+    one = ids[0] if len(ids) == 1 else "ID"
+    return Refused(
+        f"an earlier run that was killed created the {noun} {found} for this resource, {why}; nothing was sent. If it is this one, take it "
+        f"over with `{order.import_line} {one}`, or with `pulumi refresh --import-pending-creates '{order.urn}' {one}`; else delete it in "
+        "the Runpod console. Then run `pulumi up` again."
+    )

@@ -1,0 +1,331 @@
+"""The journal of creations: what a killed process leaves behind is found by the next one. A SQLite file under Pulumi's home.
+
+A row is written, and on the disk, before its POST leaves. It goes once a state is known to hold what was created. The file holds
+names, ids and URNs, and for the inputs a digest that says nothing without the API key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from .backend import find_backend, pulumi_home
+from .configuration import PACKAGE
+from .core.ports import Intent, Unfinished, Voice
+
+FORMAT: Final = 1
+"""`user_version` of the file."""
+_STORED_SECONDS: Final = 15.0
+"""An engine that was told an id and still works after this time has stored it."""
+_BUSY_SECONDS: Final = 10.0
+_TABLE: Final = """
+create table if not exists creations (
+    number text primary key, scope text not null, urn text not null, writer text not null, path text not null, name text not null,
+    is_name_generated integer not null, digest text not null, before text, server_date text, sent_at real not null, id text
+) strict;
+create index if not exists creations_by_urn on creations (scope, urn);
+"""
+
+_Statement = tuple[str, tuple[Any, ...]]
+
+
+class SqliteJournal:
+    """Implements `core.ports.Journal` in `directory`, for one backend (None where it is not known) and one account.
+
+    Safe for concurrent processes. That it cannot be kept is said once to `voice`, and stops nothing. `clock` (monotonic) and
+    `wall_clock` count seconds. Belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        backend: str | None,
+        base_url: str,
+        api_key: str,
+        voice: Voice,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.knows_owner = backend is not None
+        self._directory = directory
+        self._scope = hashlib.sha256(f"{backend}\n{base_url}".encode()).hexdigest()
+        self._key = api_key.encode()
+        self._voice = voice
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._writer = uuid.uuid4().hex
+        self._lock = threading.Lock()
+        self._file: sqlite3.Connection | None = None
+        self._life: sqlite3.Connection | None = None
+        self._is_useless = False
+        self._open: dict[tuple[str, str, str | None], str] | None = None
+        self._own: dict[str, tuple[str, str]] = {}
+        self._replied: dict[str, float] = {}
+        self._waiting: list[tuple[_Statement, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    # -- core.ports.Journal
+
+    def digest(self, text: str) -> str:
+        """Return what stands for `text`."""
+        return hmac.new(self._key, text.encode(), "sha256").hexdigest()
+
+    async def unfinished(self, urn: str) -> list[Unfinished]:
+        """Return what other processes left open for `urn`, oldest first."""
+        if self._file is None and not self._path.exists():
+            return []
+        found: list[Unfinished] = await self._safely(lambda: self._find(urn)) or []
+        return found
+
+    async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
+        """Note that a POST leaves."""
+        before = None if intent.before is None else json.dumps(sorted(intent.before))
+        row = (
+            number,
+            self._scope,
+            intent.urn,
+            self._writer,
+            intent.path,
+            intent.name,
+            intent.is_name_generated,
+            intent.digest,
+            before,
+        )
+        await self._write(
+            f"insert or replace into creations values ({', '.join('?' * 12)})", *row, server_date, self._wall_clock(), None
+        )
+        self._own[number] = (intent.urn, "")
+
+    async def created(self, number: str, id: str) -> None:
+        """Note what the answer named."""
+        await self._write("update creations set id = ? where number = ?", id, number)
+        self._own[number] = (self._own[number][0], id)
+
+    async def take(self, number: str, id: str) -> bool:
+        """Make an unfinished creation this process's own."""
+        urn = await self._safely(lambda: self._take(number, id))
+        if urn is not None:
+            self._own[number] = (urn, id)
+        return urn is not None
+
+    async def forget(self, number: str) -> None:
+        """Drop a creation."""
+        self._own.pop(number, None)
+        self._replied.pop(number, None)
+        if self._file is not None:
+            await self._write("delete from creations where number = ?", number)
+
+    async def named(self, urn: str, id: str, name: str | None) -> None:
+        """Drop a creation whose id the engine names, or whose generated name."""
+        if self._open is None:
+            self._open = await self._safely(self._list) or {} if self._path.exists() else {}
+        own = [number for number, made in self._own.items() if made == (urn, id)]
+        for number in {*own, *(self._open.pop(key, None) for key in ((urn, "id", id), (urn, "name", name)))} - {None}:
+            await self.forget(str(number))
+
+    def replied(self, urn: str, id: str) -> None:
+        """Note that the engine was told the id."""
+        now = self._clock()
+        stored = [number for number, since in self._replied.items() if now - since > _STORED_SECONDS]
+        self._replied.update((number, now) for number, made in self._own.items() if made == (urn, id))
+        if stored:
+            self._confirm(stored)
+
+    async def orderly_end(self) -> None:
+        """Drop the creations whose id the engine was told."""
+        self._confirm(list(self._replied))
+        if self._writing is not None:
+            await self._writing
+
+    async def aclose(self) -> None:
+        """Let go of the file, and of what says that this process lives."""
+        if self._writing is not None:
+            await self._writing
+        await asyncio.to_thread(self._close)
+
+    # -- writing: what comes together goes to the disk together
+
+    def _confirm(self, numbers: Iterable[str]) -> None:
+        for number in numbers:
+            self._own.pop(number, None)
+            self._replied.pop(number, None)
+            self._enqueue("delete from creations where number = ?", number)
+
+    async def _write(self, sql: str, *values: Any) -> None:
+        await self._enqueue(sql, *values)
+
+    def _enqueue(self, sql: str, *values: Any) -> asyncio.Future[None]:
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(((sql, values), done))
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(self._write_all())
+        return done
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            statements = [statement for statement, _ in batch]
+            await self._safely(lambda statements=statements: self._commit(statements))  # type: ignore[misc]
+            for _, done in batch:
+                if not done.cancelled():
+                    done.set_result(None)
+        self._writing = None
+
+    # -- the file; all below runs in threads, one at a time
+
+    @property
+    def _path(self) -> Path:
+        return self._directory / "journal.db"
+
+    async def _safely(self, work: Callable[[], Any]) -> Any:
+        """Run `work` in a thread; a journal that fails is not used again, and the user is told once."""
+
+        def locked() -> Any:
+            with self._lock:
+                return work()
+
+        if self._is_useless:
+            return None
+        try:
+            return await asyncio.to_thread(locked)
+        except (sqlite3.Error, OSError, ValueError) as problem:
+            if not self._is_useless:
+                self._is_useless = True
+                await self._voice.warn(
+                    f"no journal can be kept in {self._directory} ({problem}): if this run is killed while it creates something, no later "
+                    "run will find it. The directory is set by PULUMI_HOME"
+                )
+            return None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._file is None:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            try:
+                self._path.chmod(0o600)
+                (version,) = file.execute("pragma user_version").fetchone()
+                if version > FORMAT:
+                    raise ValueError(f"{self._path.name} is of a newer version of this provider")
+                file.execute("pragma journal_mode = wal")
+                file.execute("pragma synchronous = full")
+                if version < FORMAT:
+                    file.executescript(f"begin immediate; {_TABLE} pragma user_version = {FORMAT}; commit")
+            except BaseException:
+                file.close()
+                raise
+            self._file = file
+        return self._file
+
+    def _commit(self, statements: Iterable[_Statement]) -> None:
+        file = self._connected()
+        if self._life is None:
+            self._live()
+        file.execute("begin immediate")
+        try:
+            for sql, values in statements:
+                file.execute(sql, values)
+            file.execute("commit")
+        except BaseException:
+            file.execute("rollback")
+            raise
+
+    def _find(self, urn: str) -> list[Unfinished]:
+        columns = "number, urn, path, name, is_name_generated, digest, before, server_date, sent_at, id, writer"
+        asked = f"select {columns} from creations where scope = ? and urn = ? and writer <> ? order by sent_at"
+        rows = self._connected().execute(asked, (self._scope, urn, self._writer)).fetchall()
+        now = self._wall_clock()
+        return [
+            Unfinished(
+                number=row[0],
+                intent=Intent(
+                    row[1], row[2], row[3], bool(row[4]), row[5], None if row[6] is None else frozenset(json.loads(row[6]))
+                ),
+                server_date=row[7],
+                age_seconds=max(0.0, now - row[8]),
+                id=row[9],
+                is_under_way=self._is_alive(row[10]),
+            )
+            for row in rows
+        ]
+
+    def _take(self, number: str, id: str) -> str | None:
+        """Give the URN of what was taken."""
+        self._commit(())  # from now on this process counts as living
+        asked = "select urn, writer from creations where number = ?"
+        found = self._connected().execute(asked, (number,)).fetchone()
+        if found is None or self._is_alive(found[1]):
+            return None
+        urn, writer = found
+        taken = self._connected().execute(
+            "update creations set writer = ?, id = ? where number = ? and writer = ?", (self._writer, id, number, writer)
+        )
+        return str(urn) if taken.rowcount else None
+
+    def _list(self) -> dict[tuple[str, str, str | None], str]:
+        asked = (
+            "select urn, iif(id is null, 'name', 'id'), coalesce(id, name), number from creations "
+            "where scope = ? and (id is not null or is_name_generated)"
+        )
+        return {(urn, kind, known): number for urn, kind, known, number in self._connected().execute(asked, (self._scope,))}
+
+    # -- who lives: each writer holds a lock on a file of its own, which the system lets go of when the process ends, however it does
+
+    def _life_of(self, writer: str) -> Path:
+        return self._directory / f"{writer}.life"
+
+    def _live(self) -> None:
+        self._life = _locked(self._life_of(self._writer))
+        (rows,) = self._connected().execute("select json_group_array(distinct writer) from creations").fetchone()
+        needed = set(json.loads(rows))
+        for file in self._directory.glob("*.life"):  # of the dead that left nothing
+            if file.stem not in needed and file.stem != self._writer and not self._is_alive(file.stem):
+                file.unlink(missing_ok=True)
+
+    def _is_alive(self, writer: str) -> bool:
+        if not self._life_of(writer).exists():
+            return False
+        try:
+            _locked(self._life_of(writer)).close()
+        except sqlite3.OperationalError:
+            return True
+        return False
+
+    def _close(self) -> None:
+        with self._lock, contextlib.suppress(sqlite3.Error, OSError):
+            if self._life is not None:
+                self._life.close()
+                self._life = None
+                self._life_of(self._writer).unlink(missing_ok=True)
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+def open_journal(base_url: str, api_key: str, voice: Voice) -> SqliteJournal:
+    """Return the journal of this process, whose environment and working directory are those of the CLI."""
+    backend = find_backend(os.environ, Path.cwd(), Path.home())
+    directory = pulumi_home(os.environ, Path.home()) / PACKAGE
+    return SqliteJournal(directory, backend=backend, base_url=base_url, api_key=api_key, voice=voice)
+
+
+def _locked(file: Path) -> sqlite3.Connection:
+    """Lock a file as a database that nobody else may open; raises sqlite3.OperationalError where somebody has."""
+    connection = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("begin exclusive")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
