@@ -9,6 +9,7 @@ import pytest
 
 from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import ApiProblem, OutcomeUnknown, ProviderFailure, Refused
+from runpod_serverless_provider.core.ports import NoJournal
 from unit.support import Life, world_of
 
 KINDS = {
@@ -345,3 +346,9 @@ def test_what_a_post_surely_did_not_make_is_not_looked_for_later(world):
     world.forget()
     run(world, "Endpoint")
     assert "GET /serverless" not in world.sent
+
+
+def test_without_a_journal_nothing_is_known_of_other_runs():
+    """Nothing is taken over then."""
+    journal = NoJournal()
+    assert not journal.knows_owner and not asyncio.run(journal.take("1", "e1"))
