@@ -193,6 +193,7 @@ def _environment(directory: Path, engine: Path, url: str) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "RUNPOD_API_KEY": "rpa_demo",
         "RUNPOD_API_URL": url,
+        "RUNPOD_ENDPOINT_BASE_URL": f"{url}/v2",
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -72,15 +73,17 @@ def serve(
     state: Annotated[Path | None, typer.Option(help="SQLite file that keeps the state; memory without it.")] = None,
     quota: Annotated[str, typer.Option(help="Requests a minute for the account, or 'none'.")] = "60",
     worker_quota: Annotated[int, typer.Option(help="Sum of workers.max that the account may reach.", min=0)] = 5,
-    job_base_url: Annotated[str, typer.Option(help="Base of the request URLs.")] = "https://api.runpod.ai/v2",
+    job_base_url: Annotated[str | None, typer.Option(help="Base of the request URLs; this server's own /v2 without it.")] = None,
     stop_when_parent_exits: Annotated[bool, typer.Option("--stop-when-parent-exits", help="End with the parent process.")] = False,
 ) -> None:
-    """Run a local Runpod REST API v2: the API under /v2, a page that shows the account at /."""
+    """Run a local Runpod REST API v2: it and the API that takes jobs under /v2, a page that shows the account at /."""
+    limit = _quota(quota)
+    listener = _listener(port)
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
     try:
-        app = create_app(state=state, quota=_quota(quota), worker_quota=worker_quota, job_base_url=job_base_url)
+        app = create_app(state=state, quota=limit, worker_quota=worker_quota, job_base_url=job_base_url or f"{url}/v2")
     except UnusableFileError as error:
         _fail(str(error))
-    listener = _listener(port)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal once more when it has ended
     config = uvicorn.Config(
@@ -97,7 +100,9 @@ def serve(
     server = _Server(config, app.world)
     if stop_when_parent_exits:
         _stop_with_parent(server)
-    typer.echo(f"http://{HOST}:{listener.getsockname()[1]}")
+    typer.echo(url)
+    if sys.stderr.isatty():  # for a person; a program reads one line
+        typer.echo(f"export RUNPOD_API_URL={url} RUNPOD_ENDPOINT_BASE_URL={url}/v2 RUNPOD_API_KEY=anything", err=True)
     server.run(sockets=[listener])
     app.world.store.close()
 

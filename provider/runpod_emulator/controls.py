@@ -32,6 +32,7 @@ _SETTINGS: tuple[tuple[str, str, Shape], ...] = (
     ("jobBaseUrl", "job_base_url", Text(min_length=1)),
     ("acceptedKeys", "accepted_keys", Nullable(Array(Text()))),
     ("logHoldSeconds", "log_hold_seconds", Nullable(Number(minimum=0))),
+    ("jobSeconds", "job_seconds", Number(minimum=0)),
 )
 SETTINGS = {name: attribute for name, attribute, _ in _SETTINGS}
 SETTINGS_SHAPE = Object({name: shape for name, _, shape in _SETTINGS})
@@ -182,7 +183,10 @@ class Controls:
         if stored is None:
             raise not_found(f"{kind} {identifier!r}")
         if request.method == "DELETE":
-            self.world.store.remove(kind, identifier)
+            if kind == "endpoints":
+                endpoints.remove(self.world, stored)
+            else:
+                self.world.store.remove(kind, identifier)
             return Response(status_code=204)
         if request.method == "PATCH":
             for name, value in (await _body(request, CHANGES_SHAPE)).items():
@@ -207,6 +211,7 @@ class Controls:
                 "boundTemplates": [{**templates.render(doc), "boundTo": doc["_boundTo"]} for doc in templates.bound(world)],
                 "networkVolumes": store.all("networkVolumes"),
                 "registries": [{"id": doc["id"], "name": doc["name"]} for doc in store.all("registries")],
+                "jobs": store.all("jobs"),
                 "stored": stored,
             }
         )

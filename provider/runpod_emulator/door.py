@@ -117,7 +117,7 @@ class Door:
         )
         exchange = _Exchange(scope, receive, send, raw, headers, entry, time.perf_counter())
         try:
-            own_headers = self._admit(scope["path"], headers)
+            own_headers = self._admit(scope["path"], headers, is_limited=found is None or found[0].is_limited)
         except Problem as problem:
             await self._send(problem.response(), {}, exchange)
             return
@@ -128,8 +128,8 @@ class Door:
         entry.fault = fault.action
         await self._misbehave(fault, own_headers, exchange)
 
-    def _admit(self, path: str, headers: Mapping[str, str]) -> dict[str, str]:
-        """Check the key and count the request; return the rate-limit header fields."""
+    def _admit(self, path: str, headers: Mapping[str, str], *, is_limited: bool) -> dict[str, str]:
+        """Check the key and count the request, if it is one that counts; return the rate-limit header fields."""
         if not (path == "/v2" or path.startswith("/v2/")):
             return {}
         scheme, _, key = headers.get("authorization", "").partition(" ")
@@ -139,7 +139,7 @@ class Door:
         accepted = self.world.settings.accepted_keys
         if key.startswith(("bad", "wrong")) if accepted is None else key not in accepted:
             raise Problem(401, "invalid api key")
-        own_headers = self.limits.take()
+        own_headers = self.limits.take() if is_limited else {}
         if accepted is None and key.startswith("forbidden"):
             raise Problem(403, "access denied", headers=own_headers)
         return own_headers

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from runpod_emulator import catalog, logs, queries, rules, templates, workers
+from runpod_emulator import catalog, logs, queries, queue, rules, templates, workers
 from runpod_emulator.clock import iso
 from runpod_emulator.problems import bad_request, not_found, unprocessable
 from runpod_emulator.store import Doc
@@ -345,9 +345,15 @@ def read(world: World, call: Call) -> Reply:
 
 
 def delete(world: World, call: Call) -> Reply:
-    """`deleteEndpoint`: its bound template and its workers go with it."""
-    world.store.remove("endpoints", find(world, call.params["id"])["id"])
+    """`deleteEndpoint`: its bound template, its workers and its jobs go with it."""
+    remove(world, find(world, call.params["id"]))
     return 204, None
+
+
+def remove(world: World, endpoint: Doc) -> None:
+    """Remove a stored endpoint; its jobs are cancelled."""
+    queue.cancel_all(world, endpoint)
+    world.store.remove("endpoints", endpoint["id"])
 
 
 def worker_list(world: World, call: Call) -> Reply:

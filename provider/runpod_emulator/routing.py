@@ -9,10 +9,11 @@ from runpod_emulator.world import Handler
 
 @dataclass(frozen=True)
 class Route:
-    """A path of the document and its operations by method."""
+    """A path and its operations by method. Those of the REST API count against its rate limit."""
 
     path: str
     handlers: Mapping[str, Handler]
+    is_limited: bool = True
     _pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -26,10 +27,13 @@ class Route:
 
 
 class Routes:
-    """All routes. One without parameters goes before one that its path would also fit."""
+    """All routes. One without parameters goes before one that its path would also fit, else the first that fits."""
 
-    def __init__(self, table: Mapping[str, Mapping[str, Handler]]) -> None:
+    def __init__(
+        self, table: Mapping[str, Mapping[str, Handler]], unlimited: Mapping[str, Mapping[str, Handler]] | None = None
+    ) -> None:
         routes = [Route(path, handlers) for path, handlers in table.items()]
+        routes += [Route(path, handlers, is_limited=False) for path, handlers in (unlimited or {}).items()]
         self._fixed = {route.path: route for route in routes if "{" not in route.path}
         self._open = [route for route in routes if "{" in route.path]
 

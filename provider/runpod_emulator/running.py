@@ -27,15 +27,16 @@ _SETTINGS = {
     "job_base_url": "jobBaseUrl",
     "accepted_keys": "acceptedKeys",
     "log_hold_seconds": "logHoldSeconds",
+    "job_seconds": "jobSeconds",
 }
 
 
 class Running:
     """Start an emulator on entry and stop it on exit; it also ends with this process.
 
-    `url` is its root: the API is under `/v2`, the controls under `/_emulator`, a page for people at `/`. `quota` None means
-    no limit. What the process writes to its standard error appears on ours when it stops, and in the exception where it
-    does not start.
+    `url` is its root: both APIs are under `/v2`, the controls under `/_emulator`, a page for people at `/`. `quota` None means
+    no limit, `job_base_url` None that `requestUrls` lead here. What the process writes to its standard error appears on ours
+    when it stops, and in the exception where it does not start.
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class Running:
         state: Path | None = None,
         quota: int | None = None,
         worker_quota: int = 5,
-        job_base_url: str = "https://api.runpod.ai/v2",
+        job_base_url: str | None = None,
     ) -> None:
         self._command: list[str] = [sys.executable, "-m", "runpod_emulator", "--stop-when-parent-exits"]
         self._command += ["--port", str(port), "--quota", "none" if quota is None else str(quota)]
-        self._command += ["--worker-quota", str(worker_quota), "--job-base-url", job_base_url]
+        self._command += ["--worker-quota", str(worker_quota)]
+        self._command += [] if job_base_url is None else ["--job-base-url", job_base_url]
         self._command += [] if state is None else ["--state", str(state)]
         self._process: subprocess.Popen[str] | None = None
         self._open = contextlib.ExitStack()

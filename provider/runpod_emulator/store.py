@@ -8,7 +8,7 @@ from typing import Any
 
 Doc = dict[str, Any]
 
-KINDS = ("endpoints", "templates", "networkVolumes", "registries", "delegations", "gpus", "cpus", "dataCenters", "meta")
+KINDS = ("endpoints", "templates", "networkVolumes", "registries", "delegations", "jobs", "gpus", "cpus", "dataCenters", "meta")
 _FORMAT = 1  # of the documents in a file; another one is refused
 
 

@@ -1,11 +1,11 @@
 """The workers and releases of an endpoint, worked out from the clock whenever somebody looks.
 
-Jobs are not simulated here, so an endpoint keeps exactly `workers.min` workers.
+An endpoint has `workers.min` workers, and more, up to `workers.max`, while there are jobs; one that did a job stays for the idle time-out.
 """
 
 import random
 
-from runpod_emulator import catalog
+from runpod_emulator import catalog, queue
 from runpod_emulator.clock import iso
 from runpod_emulator.store import Doc
 from runpod_emulator.world import World
@@ -107,38 +107,66 @@ def _lower(endpoint: Doc, now: float) -> bool:
 
 
 def _roll_over(world: World, endpoint: Doc, now: float) -> bool:
-    """Replace one stale worker after the other, each once its predecessor is ready, and say whether any was."""
+    """Replace one stale worker after the other, each once its predecessor is ready and its job is done, and say whether any was."""
     crew = endpoint["_workers"]
     is_changed = False
     while True:
-        stale = next((worker for worker in crew if worker["version"] != endpoint["_version"]), None)
-        if stale is None:
+        stale = [worker for worker in crew if worker["version"] != endpoint["_version"]]
+        if not stale:
             return is_changed
+        leaving = min(stale, key=_busy_until)
         renewed = [worker["readyAt"] for worker in crew if worker["version"] == endpoint["_version"]]
-        moment = max([endpoint["_rolloutAt"], *renewed])
+        moment = max([endpoint["_rolloutAt"], _busy_until(leaving), *renewed])
         if moment > now:
             return is_changed
-        crew[crew.index(stale)] = _start(world, endpoint, moment)
+        crew[crew.index(leaving)] = _start(world, endpoint, moment)
         is_changed = True
+
+
+def _busy_until(worker: Doc) -> float:
+    """Return when the worker's last job ends or ended, 0 where it has had none."""
+    return float(worker.get("freeAt", 0.0))
+
+
+def _dismiss(endpoint: Doc, wanted: int, now: float) -> bool:
+    """End workers beyond `wanted`: none at work, and none within its idle time-out unless `workers.max` forbids it."""
+    limits, crew = endpoint["workers"], endpoint["_workers"]
+    is_changed = False
+    for worker in reversed(list(crew)):
+        if len(crew) <= wanted:
+            break
+        busy_until = _busy_until(worker)
+        stays_until = busy_until + (limits.get("idleTimeout", 0) if busy_until and len(crew) <= limits["max"] else 0)
+        if stays_until <= now:
+            crew.remove(worker)
+            is_changed = True
+    return is_changed
 
 
 def settle(world: World, endpoint: Doc) -> bool:
     """Bring an endpoint up to the present and say whether that changed it.
 
-    These go by themselves: Runpod's scale-downs, the number of workers, the roll over to the newest version.
+    These go by themselves: Runpod's scale-downs, the number of workers, the jobs, the roll over to the newest version.
     """
     now = world.clock.now()
     is_changed = _lower(endpoint, now)
-    crew, wanted = endpoint["_workers"], endpoint["workers"]["min"]
-    if len(crew) > wanted:
-        del crew[wanted:]
-        is_changed = True
-    if crew and _roll_over(world, endpoint, now):
-        is_changed = True
-    while len(crew) < wanted:
+    crew, limits = endpoint["_workers"], endpoint["workers"]
+    while len(crew) < _wanted(endpoint):
         crew.append(_start(world, endpoint, now))
         is_changed = True
-    return is_changed
+    if endpoint.get("_jobs"):
+        can_work = _place(world, endpoint) is not None and not endpoint["_isUnhealthy"]
+        current = [worker for worker in crew if worker["version"] == endpoint["_version"]] if can_work else []
+        is_changed = queue.advance(world, endpoint, current, now) or is_changed
+    if len(crew) > limits["min"]:
+        is_changed = _dismiss(endpoint, _wanted(endpoint), now) or is_changed
+    return (bool(crew) and _roll_over(world, endpoint, now)) or is_changed
+
+
+def _wanted(endpoint: Doc) -> int:
+    """Return how many workers there should be: those that are always on, and one for each job as far as the limit goes."""
+    limits = endpoint["workers"]
+    return int(max(limits["min"], min(limits["max"], len(endpoint.get("_jobs", ())))))
 
 
 def _place(world: World, endpoint: Doc) -> tuple[str | None, str | None] | None:
@@ -169,7 +197,9 @@ def worker_list(world: World, endpoint: Doc) -> Doc:
     shown = []
     for worker in endpoint["_workers"]:
         is_ready = place is not None and now >= worker["readyAt"]
-        status = "THROTTLED" if place is None else "IDLE" if is_ready else "INITIALIZING"
+        status = "THROTTLED" if place is None else "INITIALIZING"
+        if is_ready:
+            status = "RUNNING" if _busy_until(worker) > now else "IDLE"
         if is_ready and endpoint["_isUnhealthy"]:
             status = "UNHEALTHY"
         shown.append(

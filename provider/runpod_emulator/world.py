@@ -17,7 +17,8 @@ class Settings:
 
     `quota` None switches the rate limit and its headers off. The three windows last `minute_seconds` and so on, so that a
     test need not wait a minute. `accepted_keys` None accepts every key that does not begin with `bad` or `wrong`.
-    `log_hold_seconds` None keeps a log stream open as long as somebody listens.
+    `log_hold_seconds` None keeps a log stream open as long as somebody listens. `job_seconds` is how long a job runs that is
+    submitted from now on.
     """
 
     quota: int | None = 60
@@ -30,6 +31,7 @@ class Settings:
     job_base_url: str = "https://api.runpod.ai/v2"
     accepted_keys: list[str] | None = None
     log_hold_seconds: float | None = None
+    job_seconds: float = 5.0
 
 
 @dataclass

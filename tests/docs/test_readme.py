@@ -50,7 +50,7 @@ def test_the_quickstart_works_as_it_is_written(tmp_path: Path, environment: dict
             else:
                 printed[line] = run(line, project, environment)
     assert not_run == ["python3 -m venv venv", "venv/bin/pip install pulumi-runpod-serverless"]
-    assert re.fullmatch(r"https://api\.runpod\.ai/v2/\w+/runsync\n", printed["pulumi stack output runSyncUrl"])
+    assert re.fullmatch(re.escape(emulator.url) + r"/v2/\w+/runsync\n", printed["pulumi stack output runSyncUrl"])
     counters = emulator.counters()
     assert counters["POST /v2/network-volumes"] == counters["DELETE /v2/network-volumes/{id}"] == 1
     assert not any(emulator.state()[kind] for kind in ("endpoints", "networkVolumes", "templates", "boundTemplates"))
@@ -74,7 +74,7 @@ def test_the_emulator_is_started_and_used_as_it_is_written(tmp_path: Path, envir
     try:
         assert emulator.stdout is not None
         assert emulator.stdout.readline() == f"http://127.0.0.1:{port}\n"
-        del environment["RUNPOD_API_URL"]
+        del environment["RUNPOD_API_URL"], environment["RUNPOD_ENDPOINT_BASE_URL"]
         program = (ROOT / "examples/quickstart-yaml/Pulumi.yaml").read_text()
         (tmp_path / "Pulumi.yaml").write_text(program)
         own = str(Path(sys.executable).parent)
@@ -84,6 +84,7 @@ def test_the_emulator_is_started_and_used_as_it_is_written(tmp_path: Path, envir
         assert answers[0]["offsetSeconds"] == 90
         assert [entry["method"] for entry in answers[1]["requests"]].count("POST") == 2
         assert answers[2]["faults"][0]["times"] == 2
+        assert answers[3]["jobSeconds"] == 600
         assert httpx.get(f"http://127.0.0.1:{port}/").headers["content-type"].startswith("text/html")
         assert (tmp_path / "account.db").exists()
     finally:

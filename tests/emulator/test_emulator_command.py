@@ -53,6 +53,29 @@ def test_the_url_comes_first_and_nothing_after_it():
     assert process.returncode == 0
 
 
+def test_a_person_is_told_how_to_use_it():
+    """At a terminal, the line to paste stands on standard error; both addresses lead here."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen([*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        with os.fdopen(ours) as terminal:
+            said = terminal.readline().strip()
+        assert said == f"export RUNPOD_API_URL={url} RUNPOD_ENDPOINT_BASE_URL={url}/v2 RUNPOD_API_KEY=anything"
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def test_request_urls_lead_to_itself(server):
+    """Unless another base is asked for, what an endpoint's outputs say is served here."""
+    made = server.create()
+    assert made["requestUrls"]["health"] == f"{server.running.url}/v2/{made['id']}/health"
+    assert server.client.get(made["requestUrls"]["health"]).json()["jobs"]["inQueue"] == 0
+
+
 def test_a_port_that_is_taken_is_named():
     """No traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

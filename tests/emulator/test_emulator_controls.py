@@ -103,6 +103,7 @@ def test_settings_are_shown_and_changed(api):
         "jobBaseUrl": "https://api.runpod.ai/v2",
         "acceptedKeys": None,
         "logHoldSeconds": None,
+        "jobSeconds": 5.0,
     }
     assert api.control("settings", {"quota": 9}) == {**shown, "quota": 9}
     changed = api.control("settings", {"workerQuota": 50, "jobBaseUrl": "http://127.0.0.1:9/v2/"})

@@ -259,6 +259,7 @@ def environment_in(directory: Path, engine_directory: Path, url: str) -> dict[st
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "RUNPOD_API_KEY": KEY,
         "RUNPOD_API_URL": url,
+        "RUNPOD_ENDPOINT_BASE_URL": f"{url}/v2",
     }
 
 

@@ -49,7 +49,7 @@ def test_vllm_is_reached_as_openai_is(stack: Stack, emulator: Running) -> None:
     _set(program, hfToken="hf_first")
     outputs = program.up().outputs
     (live,) = emulator.state()["endpoints"]
-    assert outputs["openaiUrl"].value == f"https://api.runpod.ai/v2/{live['id']}/openai/v1"
+    assert outputs["openaiUrl"].value == f"{emulator.url}/v2/{live['id']}/openai/v1"
     assert live["registry"] == emulator.state()["registries"][0]["id"]
     assert live["networkVolumes"] == [emulator.state()["networkVolumes"][0]["id"]]
     assert set(live["gpu"]["pools"]) == {"ADA_80_PRO", "AMPERE_80"}

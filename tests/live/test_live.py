@@ -25,7 +25,7 @@ def test_the_cheap_lifecycle_on_a_real_account(tmp_path: Path, engine_directory:
     url, prefix = access.find_api_url(None, os.environ), new_prefix()
     print(f"\nlive: everything is named {prefix}… and deleted at the end", flush=True)
     real = run(url, key, prefix, tmp_path / "real", engine_directory)
-    with Running() as emulator:
+    with Running(job_base_url=access.JOBS_URL) as emulator:
         beside = run(emulator.url, "any", prefix, tmp_path / "emulator", engine_directory)
     report = write(Path(os.environ.get("RUNPOD_LIVE_REPORT") or tempfile.mkdtemp(prefix="runpod-live-")), real, beside)
     print(f"live: what Runpod answered beside what the emulator answers: {report}", flush=True)

@@ -15,6 +15,7 @@ from live.account import PATHS, Account
 from live.comparison import Difference, Record, differences, write
 from live.suite import Step, new_prefix, probes, run, steps
 from runpod_emulator.running import Running
+from runpod_serverless_provider.api import access
 
 
 def test_two_accounts_that_answer_alike_have_no_differences(tmp_path: Path, engine_directory: Path, emulator: Running) -> None:
@@ -23,7 +24,8 @@ def test_two_accounts_that_answer_alike_have_no_differences(tmp_path: Path, engi
         endpoints=[{"id": "others", "name": "somebody-elses", "workers": {"max": 0}}], registries=[{"id": "r", "name": "theirs"}]
     )
     prefix = new_prefix()
-    with Running() as second:
+    emulator.set(job_base_url=access.JOBS_URL)
+    with Running(job_base_url=access.JOBS_URL) as second:
         real = run(emulator.url, "rpa_canary", prefix, tmp_path / "real", engine_directory)
         beside = run(second.url, "rpa_canary", prefix, tmp_path / "emulator", engine_directory)
     assert (real.problems, beside.problems) == ([], [])
