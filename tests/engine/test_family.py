@@ -246,6 +246,20 @@ def test_an_unknown_part_of_the_settings_previews_by_its_own_marker(
     program.preview(expect_no_changes=True)
 
 
+def test_yaml_reads_a_part_of_the_settings(stack: Stack, emulator: Running) -> None:
+    """Down to one variable: what is read has one form, although a program may write a map or a list."""
+    listed = template(env=[{"key": "A", "value": "1"}, {"key": "B", "value": "2"}])
+    stack.write(
+        {"t": listed, "api": follower(template={"image": "${t.settings.image}", "env": {"C": "${t.settings.env.A}"}})},
+        outputs={"b": "${api.template.env.C}", "own": "${t.env.B}"},
+    )
+    stack.up()
+    made = _only(emulator, "endpoints")
+    assert (made["image"], made["env"]) == ("me/worker:1", {"C": "1"})
+    assert stack.outputs() == {"b": "1", "own": "2"}
+    stack.expect_no_changes()
+
+
 @pytest.mark.parametrize("way", ["looked up", "in a part"])
 def test_settings_that_are_wholly_unknown_update_with_a_warning(stack: Stack, emulator: Running, way: str) -> None:
     """Nobody can say yet what is in them, whether all of it is unknown or a part; the warning says that they may replace."""

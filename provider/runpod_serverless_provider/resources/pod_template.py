@@ -82,7 +82,8 @@ class PodTemplateOutputs(Outputs):
     settings: Annotated[PodTemplateSettings, Updates()]
     """What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan.
 
-    Where only `pulumi up` will know a part, a preview takes all of it for unknown, unless the parts are passed one by one."""
+    Where only `pulumi up` will know a part, a preview takes all of it for unknown and shows an update with a warning that it may replace.
+    Passed one by one (`settings.image`, `settings.env.NAME`), the other parts stay known in programs that are not YAML."""
 
 
 class PodTemplate(Resource):

@@ -26,7 +26,7 @@ from ..core.resource import PACKAGE, Resource
 from ..core.settings import CONFIGURATION, ConfigurationProperty
 from ..core.version import DISTRIBUTION, plugin_version
 from ..resources.enums import OPEN_ENUMS, one_of, reference, word_of
-from .types import literal_values, nested_types, spelled_type, type_of
+from .types import canonical_name, literal_values, nested_types, spelled_type, type_of
 
 _DESCRIPTION: Final = (
     "Runpod serverless endpoints, network volumes, templates and registry credentials, with the parameters of Runpod Flash, on the Runpod "
@@ -134,7 +134,7 @@ def _function_types(functions: Iterable[Function]) -> Iterator[tuple[str, Any]]:
             yield f"{PACKAGE}:index:{_details(function.resource)}", found
         elif not isinstance(function.answers, Resource):
             for model in _models_within(function.answers):
-                yield f"{PACKAGE}:index:{model.__name__}", _object(model, "")
+                yield f"{PACKAGE}:index:{canonical_name(model)}", _object(model, "")
 
 
 def _models_within(model: type[Outputs]) -> Iterator[type[Outputs | Inputs]]:
@@ -223,9 +223,11 @@ def _types(resources: Iterable[Resource]) -> Iterator[tuple[str, Any]]:
             closed = item.marker(EnumName)
             if closed is not None:
                 yield f"{PACKAGE}:index:{closed.name}", _enum(closed.description, literal_values(item.info.annotation))
+            if item.nested is not None:
+                yield f"{PACKAGE}:index:{item.nested.__name__}", _written_object(item.nested, resource.noun)
         for item in (*facts(resource.inputs), *output_facts(resource.outputs)):
             for model in nested_types(item.info.annotation):
-                yield f"{PACKAGE}:index:{model.__name__}", _object(model, resource.noun)
+                yield f"{PACKAGE}:index:{canonical_name(model)}", _object(model, resource.noun)
 
 
 def _enum(description: str, values: Iterable[str]) -> dict[str, Any]:
@@ -242,12 +244,28 @@ def member_name(value: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", words).lower()
 
 
+def _written_object(model: type[Inputs], noun: str) -> dict[str, Any]:
+    """Describe what a program may write."""
+    return _described(model, {item.name: input_property(item, noun) for item in _own(model)}, _own(model))
+
+
 def _object(model: type[Inputs | Outputs], noun: str) -> dict[str, Any]:
-    if issubclass(model, Inputs):
-        fields = {item.name: input_property(item, noun) for item in facts(model) if len(item.path) == 1}
-        required = [item.name for item in facts(model) if item.info.is_required()]
-    else:
-        fields = {item.name: {**type_of(item.info.annotation), **_said(item, noun)} for item in output_facts(model)}
-        required = [item.name for item in output_facts(model) if item.info.is_required()]
-    spec: Mapping[str, Any] = {"type": "object", "description": _text(model.__doc__), "properties": fields, "required": required}
+    """Describe what is read."""
+    fields = _own(model)
+    return _described(model, {item.name: {**type_of(item.info.annotation), **_said(item, noun)} for item in fields}, fields)
+
+
+def _own(model: type[Inputs | Outputs]) -> list[Facts]:
+    """List the facts of a model's own fields, without those of what is nested in them."""
+    return [item for item in (facts(model) if issubclass(model, Inputs) else output_facts(model)) if len(item.path) == 1]
+
+
+def _described(model: type[Inputs | Outputs], properties: Mapping[str, Any], fields: Iterable[Facts]) -> dict[str, Any]:
+    required = [item.name for item in fields if item.info.is_required()]
+    spec: Mapping[str, Any] = {
+        "type": "object",
+        "description": _text(model.__doc__),
+        "properties": properties,
+        "required": required,
+    }
     return {name: value for name, value in spec.items() if value}

@@ -822,7 +822,7 @@ class Endpoint(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def template(self) -> pulumi.Output[Optional['outputs.PodTemplateSettings']]:
+    def template(self) -> pulumi.Output[Optional['outputs.ResolvedPodTemplateSettings']]:
         """
         Container settings beside the image.
         """

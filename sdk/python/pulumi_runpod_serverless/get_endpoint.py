@@ -274,7 +274,7 @@ class GetEndpointResult:
 
     @_builtins.property
     @pulumi.getter
-    def template(self) -> Optional['outputs.PodTemplateSettings']:
+    def template(self) -> Optional['outputs.ResolvedPodTemplateSettings']:
         """
         Container settings beside the image.
         """

@@ -152,9 +152,9 @@ class GetPodTemplateResult:
 
     @_builtins.property
     @pulumi.getter
-    def settings(self) -> 'outputs.PodTemplateSettings':
+    def settings(self) -> 'outputs.ResolvedPodTemplateSettings':
         """
-        What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan. Where only `pulumi up` will know a part, a preview takes all of it for unknown, unless the parts are passed one by one.
+        What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan. Where only `pulumi up` will know a part, a preview takes all of it for unknown and shows an update with a warning that it may replace. Passed one by one (`settings.image`, `settings.env.NAME`), the other parts stay known in programs that are not YAML.
         """
         return pulumi.get(self, "settings")
 

@@ -24,10 +24,10 @@ __all__ = [
     'NetworkVolumeDetails',
     'Place',
     'PodTemplateDetails',
-    'PodTemplateSettings',
     'PublicTemplateDetails',
     'RegistryDetails',
     'RequestUrls',
+    'ResolvedPodTemplateSettings',
     'WorkerDetails',
     'Workers',
 ]
@@ -270,7 +270,7 @@ class EndpointDetails(dict):
                  idle_timeout: Optional[_builtins.int] = None,
                  min_cuda_version: Optional[_builtins.str] = None,
                  python_version: Optional[_builtins.str] = None,
-                 template: Optional['outputs.PodTemplateSettings'] = None,
+                 template: Optional['outputs.ResolvedPodTemplateSettings'] = None,
                  template_id: Optional[_builtins.str] = None,
                  volume: Optional[Sequence[_builtins.str]] = None):
         """
@@ -297,7 +297,7 @@ class EndpointDetails(dict):
         :param _builtins.int idle_timeout: Seconds that a worker stays up after a request, 1 to 3600.
         :param _builtins.str min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`.
         :param _builtins.str python_version: Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`.
-        :param 'PodTemplateSettings' template: Container settings beside the image.
+        :param 'ResolvedPodTemplateSettings' template: Container settings beside the image.
         :param _builtins.str template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key.
         :param Sequence[_builtins.str] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
         """
@@ -506,7 +506,7 @@ class EndpointDetails(dict):
 
     @_builtins.property
     @pulumi.getter
-    def template(self) -> Optional['outputs.PodTemplateSettings']:
+    def template(self) -> Optional['outputs.ResolvedPodTemplateSettings']:
         """
         Container settings beside the image.
         """
@@ -882,109 +882,6 @@ class PodTemplateDetails(dict):
 
 
 @pulumi.output_type
-class PodTemplateSettings(dict):
-    """
-    Container settings beside the image. An endpoint's own `env` and `image` win over those given here.
-    """
-    @staticmethod
-    def __key_warning(key: str):
-        suggest = None
-        if key == "containerDiskInGb":
-            suggest = "container_disk_in_gb"
-        elif key == "registryAuthId":
-            suggest = "registry_auth_id"
-
-        if suggest:
-            pulumi.log.warn(f"Key '{key}' not found in PodTemplateSettings. Access the value via the '{suggest}' property getter instead.")
-
-    def __getitem__(self, key: str) -> Any:
-        PodTemplateSettings.__key_warning(key)
-        return super().__getitem__(key)
-
-    def get(self, key: str, default = None) -> Any:
-        PodTemplateSettings.__key_warning(key)
-        return super().get(key, default)
-
-    def __init__(__self__, *,
-                 args: Optional[_builtins.str] = None,
-                 container_disk_in_gb: Optional[_builtins.int] = None,
-                 env: Optional[Any] = None,
-                 image: Optional[_builtins.str] = None,
-                 ports: Optional[Sequence[_builtins.str]] = None,
-                 registry_auth_id: Optional[_builtins.str] = None):
-        """
-        Container settings beside the image. An endpoint's own `env` and `image` win over those given here.
-
-        :param _builtins.str args: Arguments for the container's entrypoint. A change recreates the endpoint because the start command is part of the worker.
-        :param _builtins.int container_disk_in_gb: Container disk in GB, wiped when a worker stops. CPU: at most vCPUs × 10 GB (cpu3c, cpu3g) or × 15 GB (cpu5c). Default: 64 for GPU; for CPU the smaller of 64 and the smallest limit of the listed sizes. A change recreates the endpoint because the container disk is set up with the worker, and another size recreates workers, as the parameter reference of Flash has it.
-        :param Union[Mapping[str, _builtins.str], Sequence[Mapping[str, _builtins.str]]] env: Environment variables, as a map or as Flash's list of `{key, value}`. A change updates the endpoint.
-        :param _builtins.str image: Container image, where the endpoint's own `image` names none. A change recreates the endpoint because another image recreates workers, as the parameter reference of Flash has it.
-        :param Sequence[_builtins.str] ports: Exposed ports with their protocol, such as `8000/http`. A load balancer also needs `PORT` in `env`. A change recreates the endpoint because exposed ports are part of the worker.
-        :param _builtins.str registry_auth_id: ID of the registry credentials with which a private image is pulled. A change recreates the endpoint because the image is pulled with other credentials.
-        """
-        if args is not None:
-            pulumi.set(__self__, "args", args)
-        if container_disk_in_gb is not None:
-            pulumi.set(__self__, "container_disk_in_gb", container_disk_in_gb)
-        if env is not None:
-            pulumi.set(__self__, "env", env)
-        if image is not None:
-            pulumi.set(__self__, "image", image)
-        if ports is not None:
-            pulumi.set(__self__, "ports", ports)
-        if registry_auth_id is not None:
-            pulumi.set(__self__, "registry_auth_id", registry_auth_id)
-
-    @_builtins.property
-    @pulumi.getter
-    def args(self) -> Optional[_builtins.str]:
-        """
-        Arguments for the container's entrypoint. A change recreates the endpoint because the start command is part of the worker.
-        """
-        return pulumi.get(self, "args")
-
-    @_builtins.property
-    @pulumi.getter(name="containerDiskInGb")
-    def container_disk_in_gb(self) -> Optional[_builtins.int]:
-        """
-        Container disk in GB, wiped when a worker stops. CPU: at most vCPUs × 10 GB (cpu3c, cpu3g) or × 15 GB (cpu5c). Default: 64 for GPU; for CPU the smaller of 64 and the smallest limit of the listed sizes. A change recreates the endpoint because the container disk is set up with the worker, and another size recreates workers, as the parameter reference of Flash has it.
-        """
-        return pulumi.get(self, "container_disk_in_gb")
-
-    @_builtins.property
-    @pulumi.getter
-    def env(self) -> Optional[Any]:
-        """
-        Environment variables, as a map or as Flash's list of `{key, value}`. A change updates the endpoint.
-        """
-        return pulumi.get(self, "env")
-
-    @_builtins.property
-    @pulumi.getter
-    def image(self) -> Optional[_builtins.str]:
-        """
-        Container image, where the endpoint's own `image` names none. A change recreates the endpoint because another image recreates workers, as the parameter reference of Flash has it.
-        """
-        return pulumi.get(self, "image")
-
-    @_builtins.property
-    @pulumi.getter
-    def ports(self) -> Optional[Sequence[_builtins.str]]:
-        """
-        Exposed ports with their protocol, such as `8000/http`. A load balancer also needs `PORT` in `env`. A change recreates the endpoint because exposed ports are part of the worker.
-        """
-        return pulumi.get(self, "ports")
-
-    @_builtins.property
-    @pulumi.getter(name="registryAuthId")
-    def registry_auth_id(self) -> Optional[_builtins.str]:
-        """
-        ID of the registry credentials with which a private image is pulled. A change recreates the endpoint because the image is pulled with other credentials.
-        """
-        return pulumi.get(self, "registry_auth_id")
-
-
-@pulumi.output_type
 class PublicTemplateDetails(dict):
     """
     A public template.
@@ -1233,6 +1130,109 @@ class RequestUrls(dict):
         Partial results of a job (queue).
         """
         return pulumi.get(self, "stream")
+
+
+@pulumi.output_type
+class ResolvedPodTemplateSettings(dict):
+    """
+    Container settings beside the image. An endpoint's own `env` and `image` win over those given here.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "containerDiskInGb":
+            suggest = "container_disk_in_gb"
+        elif key == "registryAuthId":
+            suggest = "registry_auth_id"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ResolvedPodTemplateSettings. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ResolvedPodTemplateSettings.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ResolvedPodTemplateSettings.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 args: Optional[_builtins.str] = None,
+                 container_disk_in_gb: Optional[_builtins.int] = None,
+                 env: Optional[Mapping[str, _builtins.str]] = None,
+                 image: Optional[_builtins.str] = None,
+                 ports: Optional[Sequence[_builtins.str]] = None,
+                 registry_auth_id: Optional[_builtins.str] = None):
+        """
+        Container settings beside the image. An endpoint's own `env` and `image` win over those given here.
+
+        :param _builtins.str args: Arguments for the container's entrypoint. A change recreates the endpoint because the start command is part of the worker.
+        :param _builtins.int container_disk_in_gb: Container disk in GB, wiped when a worker stops. CPU: at most vCPUs × 10 GB (cpu3c, cpu3g) or × 15 GB (cpu5c). Default: 64 for GPU; for CPU the smaller of 64 and the smallest limit of the listed sizes. A change recreates the endpoint because the container disk is set up with the worker, and another size recreates workers, as the parameter reference of Flash has it.
+        :param Mapping[str, _builtins.str] env: Environment variables, as a map or as Flash's list of `{key, value}`. A change updates the endpoint.
+        :param _builtins.str image: Container image, where the endpoint's own `image` names none. A change recreates the endpoint because another image recreates workers, as the parameter reference of Flash has it.
+        :param Sequence[_builtins.str] ports: Exposed ports with their protocol, such as `8000/http`. A load balancer also needs `PORT` in `env`. A change recreates the endpoint because exposed ports are part of the worker.
+        :param _builtins.str registry_auth_id: ID of the registry credentials with which a private image is pulled. A change recreates the endpoint because the image is pulled with other credentials.
+        """
+        if args is not None:
+            pulumi.set(__self__, "args", args)
+        if container_disk_in_gb is not None:
+            pulumi.set(__self__, "container_disk_in_gb", container_disk_in_gb)
+        if env is not None:
+            pulumi.set(__self__, "env", env)
+        if image is not None:
+            pulumi.set(__self__, "image", image)
+        if ports is not None:
+            pulumi.set(__self__, "ports", ports)
+        if registry_auth_id is not None:
+            pulumi.set(__self__, "registry_auth_id", registry_auth_id)
+
+    @_builtins.property
+    @pulumi.getter
+    def args(self) -> Optional[_builtins.str]:
+        """
+        Arguments for the container's entrypoint. A change recreates the endpoint because the start command is part of the worker.
+        """
+        return pulumi.get(self, "args")
+
+    @_builtins.property
+    @pulumi.getter(name="containerDiskInGb")
+    def container_disk_in_gb(self) -> Optional[_builtins.int]:
+        """
+        Container disk in GB, wiped when a worker stops. CPU: at most vCPUs × 10 GB (cpu3c, cpu3g) or × 15 GB (cpu5c). Default: 64 for GPU; for CPU the smaller of 64 and the smallest limit of the listed sizes. A change recreates the endpoint because the container disk is set up with the worker, and another size recreates workers, as the parameter reference of Flash has it.
+        """
+        return pulumi.get(self, "container_disk_in_gb")
+
+    @_builtins.property
+    @pulumi.getter
+    def env(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Environment variables, as a map or as Flash's list of `{key, value}`. A change updates the endpoint.
+        """
+        return pulumi.get(self, "env")
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> Optional[_builtins.str]:
+        """
+        Container image, where the endpoint's own `image` names none. A change recreates the endpoint because another image recreates workers, as the parameter reference of Flash has it.
+        """
+        return pulumi.get(self, "image")
+
+    @_builtins.property
+    @pulumi.getter
+    def ports(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        Exposed ports with their protocol, such as `8000/http`. A load balancer also needs `PORT` in `env`. A change recreates the endpoint because exposed ports are part of the worker.
+        """
+        return pulumi.get(self, "ports")
+
+    @_builtins.property
+    @pulumi.getter(name="registryAuthId")
+    def registry_auth_id(self) -> Optional[_builtins.str]:
+        """
+        ID of the registry credentials with which a private image is pulled. A change recreates the endpoint because the image is pulled with other credentials.
+        """
+        return pulumi.get(self, "registry_auth_id")
 
 
 @pulumi.output_type

@@ -202,7 +202,22 @@ def test_an_answer_may_hold_what_a_program_may_write() -> None:
         async def call(self, session: Any, arguments: Any, voice: Any) -> Answer:
             return Answer({})
 
-    assert set(emit((), (Ask(),))["types"]) - set(emit((), ())["types"]) == {"runpod-serverless:index:PodTemplateSettings"}
+    added = set(emit((), (Ask(),))["types"]) - set(emit((), ())["types"])
+    assert added == {"runpod-serverless:index:ResolvedPodTemplateSettings"}
+
+
+def test_what_is_read_has_one_form() -> None:
+    """No output is a union, so that a program may go on into it; what a program may write keeps each of its forms."""
+    types = COMMITTED["types"]
+    outputs = [spec["properties"] for spec in COMMITTED["resources"].values()]
+    outputs += [spec["outputs"] for spec in COMMITTED["functions"].values()]
+    read: list[str] = []
+    while names := {node["$ref"].removeprefix("#/types/") for node in _nodes(outputs) if "$ref" in node} - set(read):
+        read += names
+        outputs += [types[name] for name in names if name in types]
+    assert not [node for node in _nodes(outputs) if "oneOf" in node]
+    assert types["runpod-serverless:index:ResolvedPodTemplateSettings"]["properties"]["env"]["type"] == "object"
+    assert "oneOf" in types["runpod-serverless:index:PodTemplateSettings"]["properties"]["env"]
 
 
 def test_a_type_that_no_schema_can_say_is_refused() -> None:
