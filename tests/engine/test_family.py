@@ -387,6 +387,18 @@ def test_an_endpoint_and_its_own_template_go_together(stack: Stack, emulator: Ru
     assert _is_empty(emulator)
 
 
+@pytest.mark.parametrize("late", ["serverless", "templates"])
+def test_nothing_has_to_order_an_endpoint_and_its_own_template(stack: Stack, emulator: Running, late: str) -> None:
+    """Whichever delete the API takes first: the template's waits for the endpoint's, which takes it along."""
+    _with_own_template(stack, emulator, dependent=False)
+    emulator.fault("delay", "DELETE", f"/v2/{late}/*", seconds=2)
+    emulator.clear_requests()
+    assert stack.destroy().summary == {"delete": 3}
+    statuses = {entry["path"].split("/")[2]: entry["status"] for entry in emulator.requests() if entry["method"] == "DELETE"}
+    assert statuses == {"serverless": 204, "templates": 404 if late == "templates" else 400}
+    assert _is_empty(emulator)
+
+
 def test_an_endpoint_that_takes_a_managed_template_along_says_so(stack: Stack, emulator: Running) -> None:
     """The delete warns by the template's name; a refresh then finds it gone."""
     program, name = _with_own_template(stack, emulator, dependent=False)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
 from .creation import Creations
+from .deletions import Deletions
 from .failures import ApiProblem, CheckFailed, CreatedButFailed
 from .function import Function, listed_of
 from .leftovers import Order
@@ -318,15 +319,16 @@ class Provider:
         prior = _leaves(resource, request.old_inputs)
         if resource.keeps(request.outputs, prior):
             return
-        await resource.before_delete(request.id, prior, self._session, request.voice)
-        try:
-            await self._request("DELETE", resource, request.id, voice=request.voice)
-        except ApiProblem as problem:
-            if problem.status != 404:
-                task = Task(self._session, request.voice, prior, request.outputs, ())
-                raise problem.explained(
-                    f"deleting the {resource.noun} {request.id!r}", resource.advice(problem, task, None)
-                ) from None
+        task = Task(self._session, request.voice, prior, request.outputs, ())
+        with self._session.part(Deletions).of(resource.path):
+            await resource.before_delete(request.id, prior, self._session, request.voice)
+            try:
+                await self._request("DELETE", resource, request.id, voice=request.voice)
+            except ApiProblem as problem:
+                if problem.status == 404 or await resource.goes_with_another(request.id, problem, task):
+                    return
+                advice = resource.advice(problem, task, None)
+                raise problem.explained(f"deleting the {resource.noun} {request.id!r}", advice) from None
 
     def replied(self, urn: str, id: str) -> None:
         """Note that the engine was told what was created."""

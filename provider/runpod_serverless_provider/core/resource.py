@@ -132,6 +132,10 @@ class Resource:
     async def before_delete(self, id: str, prior: Leaves, session: Session, voice: Voice) -> None:
         """Say what the user should know of a delete."""
 
+    async def goes_with_another(self, id: str, problem: ApiProblem, task: Task) -> bool:
+        """Say whether an object whose delete was refused is gone all the same, once a delete that takes it along is done."""
+        return False
+
     def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
         """Learn from a resource of this kind that passes by; called with inputs or outputs."""
 

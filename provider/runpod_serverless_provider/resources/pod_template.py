@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from ..core.deletions import Deletions
 from ..core.failures import ApiProblem, Failure
 from ..core.model import At, AutoNamed, Default, EnumName, Inputs, Leaves, Lookup, Outputs, Spelled, Updates, nest
 from ..core.resource import Resource, Task
@@ -14,10 +15,11 @@ from ..core.session import Session
 from ..core.values import Path
 from . import forms
 from .bound_templates import BoundTemplates, is_bound, owner_of
-from .endpoint import PodTemplateSettings
+from .endpoint import Endpoint, PodTemplateSettings
 from .enums import one_of
 
 _SETTINGS: Final = ("image", "containerDiskInGb", "env", "args", "ports", "registryAuthId")
+_OWNER_PAUSES_SECONDS: Final = (0.5, 1.5, 3.0, 5.0)
 _LATER: Final = "endpoints that were made with its id keep their copy"
 
 
@@ -128,6 +130,27 @@ class PodTemplate(Resource):
         if managed is not None and any(path[0] == "env" for path in managed):
             observed.update({("env", key): value for key, value in (found.get("env") or {}).items()})
         return observed
+
+    async def goes_with_another(self, id: str, problem: ApiProblem, task: Task) -> bool:
+        """Wait, for 10 s beyond what this process deletes, for the endpoint that takes its own template along.
+
+        Nothing orders the two deletes where a program imported the template, so the engine sends them together.
+        """
+        name, api = str(task.planned.get(("name",))), task.session.api
+        if problem.status != 400 or not is_bound(name):
+            return False
+        await task.voice.status(f"waiting for the delete of the endpoint {owner_of(name)!r}, which takes this template along")
+        for seconds in _OWNER_PAUSES_SECONDS:
+            await api.pause(seconds)
+            await task.session.part(Deletions).settle(Endpoint.path)
+            if api.is_stopped:
+                return False
+            try:
+                await api.request("GET", f"{self.path}/{id}", voice=task.voice)
+            except ApiProblem as answer:
+                if answer.status == 404:
+                    return True
+        return False
 
     def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
         """Remember the templates of endpoints, which go with these."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from typing import Any, Final, cast
 
 import pytest
 
+from runpod_serverless_provider.api.client import Client
+from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import ApiProblem
 from runpod_serverless_provider.core.values import UNKNOWN
 from unit.support import Life, World
@@ -158,6 +161,51 @@ def test_the_own_template_of_an_endpoint_goes_with_it(world: World, endpoint: Li
     assert "'llm'" in said
     template.delete()
     assert template.read() is None
+
+
+def _own_template(world: World, endpoint: Life, template: Life) -> verbs.Delete:
+    """Bring up an endpoint, manage its own template too, and return the request that deletes the latter."""
+    endpoint.up({"name": "llm", "image": "me/x"})
+    template.take_over(world.live("endpoints", endpoint.id)["_template"]["id"])
+    world.forget()
+    return verbs.Delete(template.token, template.urn, template.id, template.outputs, template.inputs, voice=world.notes)
+
+
+def test_an_own_template_waits_for_the_delete_of_its_endpoint(world: World, endpoint: Life, template: Life) -> None:
+    """The API refuses its delete until the endpoint's, which this process has under way, is done."""
+    request = _own_template(world, endpoint, template)
+    deleting = verbs.Delete(endpoint.token, endpoint.urn, endpoint.id, endpoint.outputs, endpoint.inputs, voice=world.notes)
+    world.fault(action="delay", method="DELETE", path="/v2/serverless/*", seconds=0.2)
+
+    async def both() -> None:
+        owner = asyncio.ensure_future(world.provider.delete(deleting))
+        await world.provider.delete(request)
+        await owner
+
+    world.run(both())
+    assert sorted(line.rpartition("/")[0] for line in world.sent) == ["DELETE /serverless", "DELETE /templates", "GET /templates"]
+    assert "waiting for the delete of the endpoint 'llm'" in world.notes.statuses[-1]
+
+
+def test_an_own_template_waits_for_an_endpoint_that_somebody_else_deletes(world: World, endpoint: Life, template: Life) -> None:
+    """What the API answers meanwhile decides, and an error among the answers does not."""
+    request = _own_template(world, endpoint, template)
+    world.fault(action="status", method="DELETE", path="/v2/templates/*", status=400, detail="template is in use")
+    world.fault(action="status", method="GET", path="/v2/templates/*", status=403)
+    world.control(f"resources/endpoints/{endpoint.id}", None, "DELETE")
+    world.run(world.provider.delete(request))
+    assert [line.split()[0] for line in world.sent] == ["DELETE", "GET", "GET"]
+
+
+def test_an_own_template_whose_endpoint_stays_is_refused_after_a_while(world: World, endpoint: Life, template: Life) -> None:
+    """And at once where the process is to end."""
+    request = _own_template(world, endpoint, template)
+    for polls in (4, 0):
+        with pytest.raises(ApiProblem, match="goes with that: delete the endpoint"):
+            world.run(world.provider.delete(request))
+        assert [line.split()[0] for line in world.sent] == ["DELETE", *["GET"] * polls]
+        world.forget()
+        cast("Client", world.api).stop()
 
 
 def test_credentials_come_and_go(world: World) -> None:
