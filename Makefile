@@ -6,7 +6,7 @@ SDK := sdk/python/pulumi_runpod_serverless
 # The generated SDK is not ours to format or lint; the hand-written modules beside it are.
 SOURCES = . $(wildcard $(foreach name,dynamic testing jobs,$(SDK)/$(name) $(SDK)/$(name).py))
 
-.PHONY: help env engine schema sdk readme demo live reliability test check format lint types layers generated smoke lock clean
+.PHONY: help env engine schema sdk readme demo live reliability test check format lint types layers generated bench smoke lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ layers: env ## Check that imports point down only.
 
 generated: engine ## Check that schema.json, the SDK and the README's tables are what their sources give.
 	@$(BIN)/python tools/generate.py --check
+
+bench: engine ## Measure the provider against a plugin that only makes the same HTTP calls (Go; on an otherwise idle machine).
+	@$(BIN)/python -m tools.bench
 
 smoke: engine ## Install the wheel alone in an empty environment, and run its commands and the dynamic door.
 	@$(BIN)/python tools/smoke.py

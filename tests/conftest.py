@@ -14,6 +14,7 @@ ALLOWED_SKIPS: Final = (
     "headless Chromium absent",
     "Node.js absent",  # .ci/run installs both where it can
     "npm registry unreachable",
+    "Go absent",
 )
 """How the reason of a skip begins that is no failure in CI: there, whatever else is skipped was meant to run."""
 

@@ -247,7 +247,7 @@ def test_a_block_holds_everybody():
 
 
 def test_those_who_wait_together_come_back_spread_out():
-    """Within a second of the reset."""
+    """Within a part of the wait."""
 
     async def scenario():
         time, chances = Time(), iter([0.25, 0.75])
@@ -256,4 +256,20 @@ def test_those_who_wait_together_come_back_spread_out():
         await asyncio.gather(acquire(budget, Notes()), acquire(budget, Notes()))
         return time.slept
 
-    assert run(scenario()) == [4.25, 4.75]
+    assert run(scenario()) == [4.0625, 4.1875]
+
+
+def test_the_end_of_a_window_is_known_ever_better():
+    """Each answer counts whole seconds, rounded up; the one that was sent just after a full second tells best."""
+
+    async def scenario():
+        time, notes = Time(), Notes()
+        budget = budget_on(time)
+        for moment, said, left in ((0.0, 6, 4), (0.9, 6, 3), (1.1, 5, 2), (1.9, 4, 1), (1.9, 4, 0)):
+            await acquire(budget, notes)
+            time.now = 1000.0 + moment
+            answered(budget, f'"minute";r={left};t={said}')
+        await acquire(budget, notes)
+        return time.slept
+
+    assert run(scenario()) == [pytest.approx(4.0)]

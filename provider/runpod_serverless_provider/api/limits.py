@@ -9,7 +9,10 @@ from typing import Any, Final
 
 from ..core.ports import Voice
 
-_SPREAD_SECONDS: Final = 1.0
+_SPREAD: Final = 0.05
+_LEAST_SPREAD_SECONDS: Final = 0.25
+_MOST_SPREAD_SECONDS: Final = 1.0
+"""Those that wait for the same reset are spread over a part of the wait, within these bounds."""
 _SAME_RESET_SECONDS: Final = 1.5
 """Resets that lie closer together are the same: the headers count whole seconds."""
 
@@ -101,7 +104,8 @@ class Budget:
             window, seconds = wait
             await voice.status(waiting_text(seconds, window))
             # All that wait for the same reset would otherwise come back in the same instant.
-            await self._sleep(seconds + self._random() * _SPREAD_SECONDS)
+            spread = min(_MOST_SPREAD_SECONDS, max(_LEAST_SPREAD_SECONDS, seconds * _SPREAD))
+            await self._sleep(seconds + self._random() * spread)
 
     def reserve(self) -> bool:
         """Take a place; False where others have taken the last one meanwhile."""
@@ -132,6 +136,7 @@ class Budget:
             self._windows[left.window] = _Window(left.remaining, reset_at)
         elif reset_at >= known.reset_at - _SAME_RESET_SECONDS:
             known.remaining = min(known.remaining, left.remaining)  # answers overtake each other
+            known.reset_at = min(known.reset_at, reset_at)  # each counts whole seconds, rounded up
         # else: a late answer that speaks of the window before this one
 
     def _next_wait(self) -> tuple[str, float] | None:

@@ -1,0 +1,1 @@
+"""Programs around the provider; none of them is part of the wheel."""
