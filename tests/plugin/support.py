@@ -16,6 +16,7 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grp
 
 from runpod_serverless_provider.configuration import Configuration
 from runpod_serverless_provider.core import verbs
+from runpod_serverless_provider.core.failures import NoSuchType
 from runpod_serverless_provider.engine import Engine
 from runpod_serverless_provider.plugin import wire
 from runpod_serverless_provider.plugin.server import GRPC_OPTIONS, Server
@@ -95,7 +96,9 @@ class FakeCore:
         self.replies.append("orderly end")
 
     def secret_paths(self, token: str) -> frozenset[Any]:
-        return {TOKEN: frozenset({("token",)})}[token]
+        if token != TOKEN:
+            raise NoSuchType(token)
+        return frozenset({("token",)})
 
 
 class FakeEngine(engine_pb2_grpc.EngineServicer):

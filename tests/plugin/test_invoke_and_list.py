@@ -51,7 +51,8 @@ def test_wrong_arguments_are_failures_of_the_call():
 @pytest.mark.parametrize(
     ("problem", "code", "text"),
     [
-        (KeyError(FUNCTION), "INVALID_ARGUMENT", f"runpod-serverless has no function {FUNCTION!r}"),
+        (failures.NoSuchFunction(FUNCTION), "INVALID_ARGUMENT", f"runpod-serverless has no function {FUNCTION!r}"),
+        (KeyError("region"), "INTERNAL", "internal error (KeyError"),
         (failures.ApiProblem("GET", "/x", 404), "NOT_FOUND", "Runpod answered 404"),
         (RuntimeError(KEY), "INTERNAL", "RuntimeError"),
     ],
@@ -74,27 +75,44 @@ def test_a_failed_function_has_its_code(problem, code, text):
         (5, {"page_size": 5}, 5, None),
         (5, {"page_size": 2, "limit": 4}, 2, "2"),
         (5, {"page_size": 2, "continuation_token": "4"}, 1, None),
-        (5, {"continuation_token": "nonsense"}, 5, None),
+        (5, {"continuation_token": "9"}, 0, None),
     ],
 )
 def test_a_list_is_a_stream_of_ids_and_names_that_may_be_continued(count, fields, shown, token):
     """Within the limit of the caller and the size of a page."""
     answers = listed(found(count), **fields)
     results = [answer["result"] for answer in answers if "result" in answer]
-    start = int(fields.get("continuation_token", "0")) if fields.get("continuation_token", "0").isdecimal() else 0
+    start = int(fields.get("continuation_token", "0"))
     assert results == [{"id": f"id{number}", "name": f"name{number}"} for number in range(start, start + shown)]
     tokens = [answer["continuation"]["continuationToken"] for answer in answers if "continuation" in answer]
     assert tokens == ([token] if token else [])
 
 
-def test_a_query_that_is_not_known_yet_has_no_answer_yet():
-    """In a preview."""
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"query": struct({"name": "x"})}, "nothing narrows a list of 'runpod-serverless:index:Endpoint', so it takes no 'name'"),
+        ({"query": struct({"name": wire.UNKNOWN_STRING})}, "so it takes no 'name'"),
+        ({"continuation_token": "nonsense"}, "'nonsense' continues no list of this provider"),
+        ({"continuation_token": "-1"}, "'-1' continues no list of this provider"),
+    ],
+)
+def test_what_a_list_cannot_take_is_refused(fields, said):
+    """Ignored, it would give what nobody asked for, or begin anew without an end."""
     core = found(1)
-    assert listed(core, query=struct({"name": wire.UNKNOWN_STRING})) == [{"computed": {}}] and not core.requests
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        listed(core, **fields)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT and said in caught.value.details()
+    assert not core.requests
 
 
 @pytest.mark.parametrize(
-    ("problem", "code"), [(KeyError("x"), "INVALID_ARGUMENT"), (failures.ApiUnreachable("GET", "/x", "c"), "UNAVAILABLE")]
+    ("problem", "code"),
+    [
+        (failures.NoSuchType("x"), "INVALID_ARGUMENT"),
+        (KeyError("x"), "INTERNAL"),
+        (failures.ApiUnreachable("GET", "/x", "c"), "UNAVAILABLE"),
+    ],
 )
 def test_a_failed_list_fails_on_its_first_message(problem, code):
     """With a typed code."""

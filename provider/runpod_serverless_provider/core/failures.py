@@ -8,7 +8,10 @@ ProviderFailure
 ├── Refused              the provider refuses before any request (deletion protection, ambiguous adoption …)
 ├── NotFound             what a function looks up is not there, or is not one thing alone
 ├── NotConfigured        no API key
+├── Incomplete           an answer lacks what every one of its kind has
 └── CreatedButFailed     the resource exists (id kept), but the work on it did not finish
+
+NoSuchType, NoSuchFunction: what the engine names is not there. Doors word these, as nothing was tried.
 """
 
 from __future__ import annotations
@@ -43,6 +46,14 @@ class ProviderFailure(Exception):
     """The base of all expected failures; its text is shown to the user as it is."""
 
 
+class NoSuchType(LookupError):
+    """The engine names a resource type that there is not."""
+
+
+class NoSuchFunction(LookupError):
+    """The engine names a function that there is not."""
+
+
 class CheckFailed(ProviderFailure):
     """Inputs are wrong; nothing was requested that could change anything."""
 
@@ -57,6 +68,13 @@ class Refused(ProviderFailure):
 
 class NotFound(ProviderFailure):
     """Nothing in the account, or more than one thing, is what was looked for."""
+
+
+class Incomplete(ProviderFailure):
+    """An answer of the API lacks `name`, which every answer of its kind has."""
+
+    def __init__(self, path: str, name: str) -> None:
+        super().__init__(f"Runpod's answer to GET {path} has no {name!r}, which this version needs; look for a newer version")
 
 
 class NotConfigured(ProviderFailure):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from .failures import ApiProblem, CheckFailed, Failure, NotFound
+from .failures import ApiProblem, CheckFailed, Failure, Incomplete, NotFound
 from .listings import Listings
 from .model import Outputs, WriteOnly
 from .ports import Voice
@@ -114,6 +114,8 @@ class Get(Function):
         if arguments.id is not None:
             try:
                 found = await session.part(Listings).one(resource.path, arguments.id, voice)
+                if not found.get("id"):
+                    raise Incomplete(f"{resource.path}/{arguments.id}", "id")
             except ApiProblem as problem:
                 if problem.status == 404:
                     raise NotFound(f"there is no {resource.noun} with the id {arguments.id!r}") from None
@@ -122,13 +124,15 @@ class Get(Function):
             listed = await listed_of(resource, session, voice)
             hits = [item for item in listed if item.get("name") == arguments.name]
             if not hits:
-                hint = did_you_mean(str(arguments.name), [str(item["name"]) for item in listed])
+                hint = did_you_mean(str(arguments.name), [str(item.get("name", "")) for item in listed])
                 raise NotFound(f"there is no {resource.noun} named {arguments.name!r}{hint}")
             if len(hits) > 1:
                 ids = ", ".join(repr(item["id"]) for item in hits)
                 said = f"the name {arguments.name!r} is that of several ({ids}); give the id of the {resource.noun} that is meant"
                 raise NotFound(said)
             found = hits[0]
+        if what := resource.hidden_as(found):
+            raise NotFound(f"{found['id']!r} is {what}")
         return Answer(*await described(resource, found, session, voice))
 
 
@@ -166,8 +170,14 @@ class GetAll(Function):
 
 async def listed_of(resource: Resource, session: Session, voice: Voice) -> list[Mapping[str, Any]]:
     """List the API's objects that count as resources of this kind."""
-    found = await session.part(Listings).get(resource.path, resource.list_key, voice)
-    return [item for item in found if resource.is_discoverable(item)]
+    try:
+        found = await session.part(Listings).get(resource.path, resource.list_key, voice)
+    except ApiProblem as problem:
+        raise problem.explained(f"listing each {resource.noun}") from None
+    for item in found:
+        if not item.get("id"):
+            raise Incomplete(resource.path, "id")
+    return [item for item in found if not resource.hidden_as(item)]
 
 
 async def described(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
 from .creation import Creations
 from .deletions import Deletions
-from .failures import ApiProblem, CheckFailed, CreatedButFailed
+from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType
 from .function import Function, listed_of
 from .leftovers import Order
 from .listings import Listings
@@ -47,7 +47,7 @@ _REFRESH_AGE_SECONDS: Final = 10.0
 class Provider:
     """The core of one configured provider; `clock` counts seconds.
 
-    Raises KeyError for a type that it does not have, else only ProviderFailure.
+    Raises NoSuchType for a type that it does not have, else only ProviderFailure.
     """
 
     def __init__(
@@ -66,34 +66,39 @@ class Provider:
         self._replaced: dict[str, Mapping[str, Any]] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
 
+    def _resource(self, token: str) -> Resource:
+        if token not in self._resources:
+            raise NoSuchType(token)
+        return self._resources[token]
+
     def secret_paths(self, token: str, given: frozenset[Path] = frozenset()) -> frozenset[Path]:
         """Return the properties that are secret whatever the program says, and those that are for the sake of the inputs `given`."""
-        return self._resources[token].secrets(given)
+        return self._resource(token).secrets(given)
 
     def canonical(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return checked inputs in their canonical form."""
-        return nest(_leaves(self._resources[token], inputs))
+        return nest(_leaves(self._resource(token), inputs))
 
     def following(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs that follow from checked inputs alone, for a door whose previews show inputs as outputs."""
-        resource = self._resources[token]
+        resource = self._resource(token)
         return resource.derived(_leaves(resource, inputs), _defaulted(inputs))
 
     def as_inputs(self, token: str, outputs: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs that outputs repeat, for a door that is told no others; `news` tells which of them were stated."""
-        resource, stated = self._resources[token], as_written(news)
+        resource, stated = self._resource(token), as_written(news)
         known = known_properties(resource.inputs, as_written(outputs))
         return {name: value for name, value in known.items() if name in stated or name not in resource.always_shown}
 
     async def check(self, request: Check) -> Checked:
         """Validate inputs, choose defaults and a name, and refuse transitions that can only fail. Sends no request."""
         request = replace(request, olds=as_written(request.olds))
-        return check(self._resources[request.token], self._session, request)
+        return check(self._resource(request.token), self._session, request)
 
     async def diff(self, request: Diff) -> Difference:
         """Plan. Sends a request only to say what a replacement costs."""
         request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
-        resource = self._resources[request.token]
+        resource = self._resource(request.token)
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource.noted(request.id, request.outputs, self._session)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
@@ -120,7 +125,7 @@ class Provider:
     async def create(self, request: Create) -> Created:
         """Create, or predict in a preview: 1 POST, after what the resource has to look up."""
         request = replace(request, inputs=as_written(request.inputs))
-        resource = self._resources[request.token]
+        resource = self._resource(request.token)
         planned = _leaves(resource, request.inputs)
         task = Task(self._session, request.voice, planned, {})
         resolved = await resource.resolve(task)
@@ -205,7 +210,7 @@ class Provider:
         """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
         request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
-        resource = self._resources[request.token]
+        resource = self._resource(request.token)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         secrets, defaulted = resource.secrets(request.secrets), _defaulted(request.news)
         task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
@@ -241,7 +246,7 @@ class Provider:
         """
         request = replace(request, inputs=as_written(request.inputs))
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
-        resource = self._resources[request.token]
+        resource = self._resource(request.token)
         try:
             found = await self._listed(resource, request) or await self._get(resource, request.id, request.voice)
         except ApiProblem as problem:
@@ -311,7 +316,7 @@ class Provider:
         """Delete with 1 DELETE; what is gone already counts as deleted."""
         request = replace(request, old_inputs=as_written(request.old_inputs))
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
-        resource = self._resources[request.token]
+        resource = self._resource(request.token)
         if (request.urn, request.id) in self._taken_over:
             said = f"was killed before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
             await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
@@ -343,7 +348,9 @@ class Provider:
         await self._session.journal.orderly_end()
 
     async def invoke(self, request: Invoke) -> Invoked:
-        """Answer a function's question with GETs alone. Raises KeyError for a function that it does not have."""
+        """Answer a function's question with GETs alone. Raises NoSuchFunction for one that it does not have."""
+        if request.token not in self._functions:
+            raise NoSuchFunction(request.token)
         function = self._functions[request.token]
         arguments = {name: value for name, value in request.arguments.items() if value is not None}
         model, failures = validate(function.arguments, arguments, shown_unless(frozenset()))
@@ -357,7 +364,7 @@ class Provider:
 
     async def list_all(self, request: List) -> list[Listed]:
         """List what exists, with 1 GET."""
-        found = await listed_of(self._resources[request.token], self._session, request.voice)
+        found = await listed_of(self._resource(request.token), self._session, request.voice)
         return [Listed(str(item["id"]), str(item.get("name", ""))) for item in found]
 
     async def _get(self, resource: Resource, id: str, voice: Voice) -> Any:

@@ -219,9 +219,9 @@ class Resource:
         """Write all that was observed in the form in which a program would state it."""
         return nest(observed)
 
-    def is_discoverable(self, found: Mapping[str, Any]) -> bool:
-        """Say whether an object of the API's list is one that a program would manage."""
-        return True
+    def hidden_as(self, found: Mapping[str, Any]) -> str:
+        """Say what an object of the API is that look-ups and lists leave out; nothing where a program would manage it."""
+        return ""
 
     async def seen(self, found: Mapping[str, Any], session: Session, voice: Voice) -> tuple[dict[str, Any], frozenset[Path]]:
         """Return the outputs of an object that no state knows, and the secret paths in them."""

@@ -17,7 +17,7 @@ import grpc.aio
 
 from .. import configuration as config
 from ..core import verbs
-from ..core.failures import CheckFailed, CreatedButFailed, Failure, NotConfigured
+from ..core.failures import CheckFailed, CreatedButFailed, Failure, NoSuchFunction, NoSuchType, NotConfigured
 from ..core.values import Path, contains_unknown, is_at_or_below, parse_pattern, render_path
 from ..core.version import DISTRIBUTION
 from ..engine import Engine, EngineVoice
@@ -69,13 +69,13 @@ class Core(Protocol):
         """Delete a resource."""
 
     async def invoke(self, request: verbs.Invoke) -> verbs.Invoked:
-        """Answer a function; KeyError for one that there is not."""
+        """Answer a function; NoSuchFunction for one that there is not."""
 
     async def list_all(self, request: verbs.List) -> list[verbs.Listed]:
-        """List what exists; KeyError for a type that there is not."""
+        """List what exists; NoSuchType for a type that there is not."""
 
     def secret_paths(self, token: str) -> frozenset[Path]:
-        """Name the properties that the schema calls secret."""
+        """Name the properties that the schema calls secret; NoSuchType for a type that there is not."""
 
     def replied(self, urn: str, id: str) -> None:
         """Note that the engine is told what was created."""
@@ -231,7 +231,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         core = self._configured()
         try:
             call.schema_secrets = core.secret_paths(call.token)
-        except KeyError:
+        except NoSuchType:
             raise CheckFailed([Failure((), f"{config.PACKAGE} has no resource type {call.token!r}")]) from None
         return core
 
@@ -329,7 +329,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         arguments, secrets = call.decode(request.args)
         try:
             found = await self._configured().invoke(verbs.Invoke(request.tok, arguments, voice=call.voice))
-        except KeyError:
+        except NoSuchFunction:
             raise NotOffered(f"{config.PACKAGE} has no function {request.tok!r}") from None
         if found.failures:
             return provider_pb2.InvokeResponse(failures=_failures(found.failures, arguments, secrets, call))
@@ -347,13 +347,16 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     @_rpc
     async def _list(self, call: Matter, request: Any) -> list[Any]:
         query, _ = call.decode(request.query)
-        if contains_unknown(query):
-            return [provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())]
+        if query:
+            raise NotOffered(f"nothing narrows a list of {request.token!r}, so it takes no {', '.join(map(repr, query))}")
+        token = request.continuation_token
+        if token and not (token.isascii() and token.isdecimal()):
+            raise NotOffered(f"{token!r} continues no list of this provider")
+        start = int(token or 0)
         try:
             found = await self._configured().list_all(verbs.List(request.token, voice=call.voice))
-        except KeyError:
+        except NoSuchType:
             raise NotOffered(f"{config.PACKAGE} has no resource type {request.token!r}") from None
-        start = int(request.continuation_token) if request.continuation_token.isdecimal() else 0
         bounds = [bound for bound in (request.limit, request.page_size) if bound > 0]
         end = min([start + bound for bound in bounds], default=len(found))
         kinds = provider_pb2.ListResponse

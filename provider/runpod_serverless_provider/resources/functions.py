@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from ..core.failures import ApiProblem, NotFound
+from ..core.failures import ApiProblem, CheckFailed, Failure, Incomplete, NotFound
 from ..core.function import Answer, Arguments, Function, Get, GetAll, Identifier
 from ..core.listings import Listings
 from ..core.model import At, Outputs
 from ..core.ports import Voice
 from ..core.resource import Resource
 from ..core.session import Session
+from ..core.validation import did_you_mean
 from ..core.values import get_in
 from . import forms
-from .catalog import SERVERLESS_STOCK
+from .catalog import ANY, SERVERLESS_STOCK, Catalog
+
+_GPUS: Final = "/catalog/gpus"
+_CPUS: Final = "/catalog/cpus"
+_DATA_CENTERS: Final = "/catalog/datacenters"
+_TEMPLATES: Final = "/catalog/templates"
+_Region = Literal["NORTH_AMERICA", "SOUTH_AMERICA", "EUROPE", "ASIA", "MIDDLE_EAST", "AFRICA", "OCEANIA", "ANTARCTICA", "UNKNOWN"]
+
+
+def _power_of_two(count: int) -> int:
+    if count & (count - 1):
+        raise ValueError("must be a power of two, not {value}")
+    return count
 
 
 class Place(Outputs):
@@ -82,7 +95,11 @@ class GetGpuTypes(Function):
         query = dict(SERVERLESS_STOCK)
         query |= {} if arguments.gpu_count is None else {"count": str(arguments.gpu_count)}
         query |= {} if arguments.min_cuda_version is None else {"minCudaVersion": arguments.min_cuda_version}
-        found = [_stocked(GpuTypeDetails, item) for item in await _list(session, "/catalog/gpus", "gpus", voice, query)]
+        listed = await _list(session, _GPUS, "gpus", voice, query)
+        found = [_stocked(GpuTypeDetails, item, _GPUS) for item in listed]
+        pools = dict.fromkeys(item["pool"] for item in found if "pool" in item)
+        failures = [*_unknown("pool", "serverless pool", arguments.pool, pools)]
+        await _refuse(failures, arguments.datacenter, session, voice)
         kept = [item for item in found if arguments.pool in (None, item.get("pool")) and _is_wanted(item, arguments)]
         return Answer({"gpuTypes": kept})
 
@@ -122,7 +139,7 @@ class CpuTypesArguments(Arguments):
 
     datacenter: forms.DataCenterWord | None = None
     """Only flavors that this data center has in stock."""
-    vcpu_count: Annotated[int, Field(ge=2)] | None = None
+    vcpu_count: Annotated[int, Field(ge=2), AfterValidator(_power_of_two)] | None = None
     """Stock for workers with this many vCPUs, a power of two."""
     only_available: bool | None = None
     """Leave out flavors without stock. Default: `false`."""
@@ -138,7 +155,8 @@ class GetCpuTypes(Function):
         """Ask for the serverless stock, and filter."""
         query = dict(SERVERLESS_STOCK)
         query |= {} if arguments.vcpu_count is None else {"vcpuCount": str(arguments.vcpu_count)}
-        found = [_stocked(CpuTypeDetails, item) for item in await _list(session, "/catalog/cpus", "cpus", voice, query)]
+        found = [_stocked(CpuTypeDetails, item, _CPUS) for item in await _list(session, _CPUS, "cpus", voice, query)]
+        await _refuse([], arguments.datacenter, session, voice)
         return Answer({"cpuTypes": [item for item in found if _is_wanted(item, arguments)]})
 
 
@@ -173,8 +191,8 @@ class DataCenters(Outputs):
 class DataCentersArguments(Arguments):
     """Which data centers are wanted. Filters combine."""
 
-    region: str | None = None
-    """Only those of this region."""
+    region: _Region | None = None
+    """Only those of this region, such as `NORTH_AMERICA`."""
     network_volume_type: Literal["STANDARD", "HIGH_PERFORMANCE"] | None = None
     """Only those that offer network volumes of this storage tier."""
     gpu_type: str | None = None
@@ -192,13 +210,15 @@ class GetDataCenters(Function):
     async def call(self, session: Session, arguments: DataCentersArguments, voice: Voice) -> Answer:
         """Take the whole list with its stock, and filter."""
         query = {"include": "GPU_AVAILABILITY,CPU_AVAILABILITY"}
-        listed = await _list(session, "/catalog/datacenters", "dataCenters", voice, query)
+        listed = await _list(session, _DATA_CENTERS, "dataCenters", voice, query)
         found = []
         for item in listed:
-            center = _shown(DataCenterDetails, item)
+            offers = {name: item.get(name) or [] for name in ("gpuAvailability", "cpuAvailability")}
+            center = _shown(DataCenterDetails, {**item, **offers}, _DATA_CENTERS)
             for name in ("gpuTypes", "cpuFlavors"):
-                center[name] = [offer["id"] for offer in center.get(name) or () if offer.get("availability") != "NONE"]
+                center[name] = [offer["id"] for offer in center[name] if offer.get("availability") != "NONE"]
             found.append(center)
+        await self._check(arguments, found, session, voice)
         wanted = (
             ("gpuTypes", arguments.gpu_type),
             ("cpuFlavors", arguments.cpu_flavor),
@@ -211,6 +231,23 @@ class GetDataCenters(Function):
             and all(value is None or value in center[name] for name, value in wanted)
         ]
         return Answer({"dataCenters": kept})
+
+    async def _check(
+        self, arguments: DataCentersArguments, found: Iterable[Mapping[str, Any]], session: Session, voice: Voice
+    ) -> None:
+        """Refuse names that mean nothing; the catalog's own lists are asked for those that no data center has in stock."""
+        catalog, stocked = session.part(Catalog), list(found)
+        failures: list[Failure] = []
+        if arguments.gpu_type is not None and not any(arguments.gpu_type in center["gpuTypes"] for center in stocked):
+            gpus = await catalog.gpus(voice)
+            cards = (*gpus.cards, *sorted(gpus.others)) if gpus.is_live else (arguments.gpu_type,)
+            failures += _unknown("gpuType", "GPU type", arguments.gpu_type, cards)
+        if arguments.cpu_flavor is not None and not any(arguments.cpu_flavor in center["cpuFlavors"] for center in stocked):
+            cpus = await catalog.cpus(voice)
+            flavors = cpus.data_centers if cpus.is_live else (arguments.cpu_flavor,)
+            failures += _unknown("cpuFlavor", "CPU flavor", arguments.cpu_flavor, flavors)
+        if failures:
+            raise CheckFailed(failures)
 
 
 class WorkerDetails(Outputs):
@@ -258,13 +295,16 @@ class GetEndpointWorkers(Function):
 
     async def call(self, session: Session, arguments: EndpointWorkersArguments, voice: Voice) -> Answer:
         """Ask afresh each time: workers come and go."""
+        path = f"/serverless/{arguments.endpoint_id}/workers"
         try:
-            found = await session.api.request("GET", f"/serverless/{arguments.endpoint_id}/workers", voice=voice)
+            found = await session.api.request("GET", path, voice=voice)
         except ApiProblem as problem:
             if problem.status == 404:
                 raise NotFound(f"there is no endpoint with the id {arguments.endpoint_id!r}") from None
             raise problem.explained(f"listing the workers of the endpoint {arguments.endpoint_id!r}") from None
-        workers = [_shown(WorkerDetails, worker) for worker in found["workers"]]
+        if not isinstance(found.get("workers"), list):
+            raise Incomplete(path, "workers")
+        workers = [_shown(WorkerDetails, worker, path) for worker in found["workers"]]
         version = found.get("endpointVersion")
         return Answer({"workers": workers, **({} if version is None else {"endpointVersion": version})})
 
@@ -311,9 +351,9 @@ class GetPublicTemplates(Function):
     async def call(self, session: Session, arguments: PublicTemplatesArguments, voice: Voice) -> Answer:
         """Take one slice of the list, and filter."""
         query = {"source": arguments.source or "official"}
-        found = await _list(session, "/catalog/templates", "templates", voice, query)
-        kept = [item for item in found if arguments.serverless in (None, item["serverless"])]
-        return Answer({"publicTemplates": [_shown(PublicTemplateDetails, item) for item in kept]})
+        listed = await _list(session, _TEMPLATES, "templates", voice, query)
+        found = [_shown(PublicTemplateDetails, item, _TEMPLATES) for item in listed]
+        return Answer({"publicTemplates": [item for item in found if arguments.serverless in (None, item["serverless"])]})
 
 
 async def _list(session: Session, path: str, key: str, voice: Voice, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
@@ -323,8 +363,8 @@ async def _list(session: Session, path: str, key: str, voice: Voice, query: Mapp
         raise problem.explained("reading Runpod's catalog") from None
 
 
-def _shown(model: type[Outputs], item: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an object of the API the names of `model`."""
+def _shown(model: type[Outputs], item: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Give an object of the API's answer at `path` the names of `model`. Raises Incomplete where it lacks what each has."""
     shown = {}
     for attribute, info in model.model_fields.items():
         name = info.alias or attribute
@@ -332,17 +372,36 @@ def _shown(model: type[Outputs], item: Mapping[str, Any]) -> dict[str, Any]:
         value = get_in(item, at.path)
         if value is not None:
             shown[name] = value
+        elif info.is_required():
+            raise Incomplete(path, ".".join(at.path))
     return shown
 
 
-def _stocked(model: type[Outputs], item: Mapping[str, Any]) -> dict[str, Any]:
-    places = [_shown(Place, place) for place in item.get("dataCenters") or ()]
-    return {**_shown(model, item), "availability": item.get("availability", "NONE"), "dataCenters": places}
+def _stocked(model: type[Outputs], item: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Give a card or a flavor the names of `model`; one that is nowhere in stock is told without its stock."""
+    shown = _shown(model, {"availability": "NONE", **item, "dataCenters": item.get("dataCenters") or []}, path)
+    return {**shown, "dataCenters": [_shown(Place, place, path) for place in shown["dataCenters"]]}
 
 
 def _is_wanted(item: Mapping[str, Any], arguments: GpuTypesArguments | CpuTypesArguments) -> bool:
-    is_there = arguments.datacenter is None or any(place["id"] == arguments.datacenter for place in item["dataCenters"])
+    is_there = arguments.datacenter in (None, ANY) or any(place["id"] == arguments.datacenter for place in item["dataCenters"])
     return is_there and not (arguments.only_available and item["availability"] == "NONE")
+
+
+def _unknown(argument: str, noun: str, name: str | None, known: Iterable[str]) -> Iterator[Failure]:
+    """Say of a name that is not known that nothing is found by it: an empty answer would look like one of no stock."""
+    known = list(known)
+    if name is not None and name not in known:
+        hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        yield Failure((argument,), f"Runpod has no {noun} {name!r}{hint}")
+
+
+async def _refuse(failures: list[Failure], datacenter: str | None, session: Session, voice: Voice) -> None:
+    """Raise CheckFailed for what is wrong, a data center that there is not among it."""
+    centers = [] if datacenter is None else [datacenter]
+    failures = [*failures, *await session.part(Catalog).data_center_failures(centers, voice)]
+    if failures:
+        raise CheckFailed(failures)
 
 
 CATALOG: Final = (GetGpuTypes(), GetCpuTypes(), GetDataCenters(), GetEndpointWorkers(), GetPublicTemplates())

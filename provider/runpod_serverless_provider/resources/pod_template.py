@@ -156,9 +156,12 @@ class PodTemplate(Resource):
         """Remember the templates of endpoints, which go with these."""
         session.part(BoundTemplates).note(id, properties.get("name"))
 
-    def is_discoverable(self, found: Mapping[str, Any]) -> bool:
+    def hidden_as(self, found: Mapping[str, Any]) -> str:
         """Leave out templates for pods, and the hidden ones that belong to one endpoint each and go with it."""
-        return bool(found.get("serverless")) and not is_bound(str(found.get("name", "")))
+        name = str(found.get("name", ""))
+        if is_bound(name):
+            return f"the own template of the endpoint {owner_of(name)!r}; look that up with getEndpoint"
+        return "" if found.get("serverless") else "a template for pods, of which no endpoint can be made"
 
     def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
         """Translate refusals for the name, and for a template that is in use."""

@@ -61,7 +61,7 @@ def get_data_centers(cpu_flavor: Optional[_builtins.str] = None,
     :param _builtins.str cpu_flavor: Only those that have this CPU flavor in stock.
     :param _builtins.str gpu_type: Only those that have this GPU type in stock.
     :param _builtins.str network_volume_type: Only those that offer network volumes of this storage tier.
-    :param _builtins.str region: Only those of this region.
+    :param _builtins.str region: Only those of this region, such as `NORTH_AMERICA`.
     """
     __args__ = dict()
     __args__['cpuFlavor'] = cpu_flavor
@@ -84,7 +84,7 @@ def get_data_centers_output(cpu_flavor: pulumi.Input[Optional[Optional[_builtins
     :param _builtins.str cpu_flavor: Only those that have this CPU flavor in stock.
     :param _builtins.str gpu_type: Only those that have this GPU type in stock.
     :param _builtins.str network_volume_type: Only those that offer network volumes of this storage tier.
-    :param _builtins.str region: Only those of this region.
+    :param _builtins.str region: Only those of this region, such as `NORTH_AMERICA`.
     """
     __args__ = dict()
     __args__['cpuFlavor'] = cpu_flavor

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from runpod_serverless_provider.core import verbs
-from runpod_serverless_provider.core.failures import ApiProblem, CreatedButFailed, NotFound
+from runpod_serverless_provider.core.failures import ApiProblem, CreatedButFailed, NoSuchType, NotFound
 from runpod_serverless_provider.core.function import Get, GetAll
 from runpod_serverless_provider.core.model import (
     At,
@@ -312,9 +312,9 @@ def test_a_refusal_that_it_knows_nothing_of_is_given_as_it_is(toy: Life, shop: S
     assert str(caught.value) == "creating the toy 'x-19b2585' failed: Runpod answered 400 to POST /toys: no toys today"
 
 
-def test_a_type_that_nobody_has_is_a_key_error(toy: Life) -> None:
+def test_a_type_that_nobody_has_is_told_apart(toy: Life) -> None:
     """The doors word it."""
-    with pytest.raises(KeyError):
+    with pytest.raises(NoSuchType):
         Life(toy.world, "Doll").check({})
 
 

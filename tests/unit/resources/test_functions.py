@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from runpod_serverless_provider.core import verbs
-from runpod_serverless_provider.core.failures import ApiProblem, NotFound, ProviderFailure
+from runpod_serverless_provider.core.failures import ApiProblem, Incomplete, NoSuchFunction, NotFound, ProviderFailure
 from runpod_serverless_provider.resources import FUNCTIONS, RESOURCES
 from unit.support import PACKAGE, Life, World, texts
 
@@ -34,9 +34,9 @@ def test_each_resource_has_a_look_up_and_a_list() -> None:
     assert len(FUNCTIONS) == 2 * len(RESOURCES) + 5
 
 
-def test_a_function_that_nobody_has_is_a_key_error(world: World) -> None:
-    """The doors word it."""
-    with pytest.raises(KeyError):
+def test_a_function_that_nobody_has_is_told_apart(world: World) -> None:
+    """From every failure of one that there is; the doors word it."""
+    with pytest.raises(NoSuchFunction):
         invoked(world, "getNothing")
 
 
@@ -90,6 +90,8 @@ WRONG: Final = [
     ("getGpuTypes", {"gpuCount": 0}, "gpuCount: must be at least 1, not 0"),
     ("getGpuTypes", {"minCudaVersion": "x"}, "minCudaVersion: must be a CUDA version like '12.8'"),
     ("getCpuTypes", {"vcpuCount": 1}, "vcpuCount: must be at least 2, not 1"),
+    ("getCpuTypes", {"vcpuCount": 3}, "vcpuCount: must be a power of two, not 3"),
+    ("getDataCenters", {"region": "Europe"}, "region: must be one of 'NORTH_AMERICA', 'SOUTH_AMERICA', 'EUROPE'"),
     ("getDataCenters", {"networkVolumeType": "FAST"}, "networkVolumeType: must be one of 'STANDARD' or 'HIGH_PERFORMANCE'"),
     ("getPublicTemplates", {"source": "mine"}, "source: must be one of 'official', 'verified' or 'community', not 'mine'"),
 ]
@@ -101,6 +103,78 @@ def test_wrong_arguments_are_failures(world: World, function: str, arguments: di
     (failure,) = texts(invoked(world, function, **arguments).failures)
     assert failure.startswith(said)
     assert world.sent == []
+
+
+MISSPELT: Final = [
+    ("getGpuTypes", {"pool": "AMPER_80"}, "pool: Runpod has no serverless pool 'AMPER_80'; did you mean 'AMPERE_80'"),
+    ("getGpuTypes", {"pool": "???"}, "pool: Runpod has no serverless pool '???'; there are "),
+    ("getGpuTypes", {"datacenter": "EU-RO-9"}, "datacenter: Runpod has no data center 'EU-RO-9'; did you mean 'EU-RO-1'"),
+    ("getCpuTypes", {"datacenter": "EU-RO-9"}, "datacenter: Runpod has no data center 'EU-RO-9'; did you mean 'EU-RO-1'"),
+    ("getDataCenters", {"gpuType": "A100"}, "gpuType: Runpod has no GPU type 'A100'; did you mean 'NVIDIA A100"),
+    ("getDataCenters", {"cpuFlavor": "cpu3d"}, "cpuFlavor: Runpod has no CPU flavor 'cpu3d'; did you mean 'cpu3"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "said"), MISSPELT, ids=str)
+def test_a_name_that_means_nothing_is_a_failure(world: World, function: str, arguments: dict[str, Any], said: str) -> None:
+    """An empty answer would look like one of no stock."""
+    (failure,) = texts(invoked(world, function, **arguments).failures)
+    assert failure.startswith(said)
+
+
+def test_a_name_that_is_nowhere_in_stock_finds_nothing(world: World) -> None:
+    """That is no failure: the catalog has it. Where the catalog is out of reach, nobody can tell."""
+    empty = {"id": "EU-RO-1", "name": "x", "region": "EUROPE", "networkVolumeTypes": [], "compliance": [], "globalNetwork": False}
+    world.fault(action="wrong-json", path="/v2/catalog/datacenters", body={"dataCenters": [empty]})
+    for filters in ({"gpuType": "NVIDIA B200"}, {"gpuType": "NVIDIA GeForce RTX 3070"}, {"cpuFlavor": "cpu3c"}):
+        assert asked(world, "getDataCenters", **filters)["dataCenters"] == []
+    assert [one["cpuFlavors"] for one in asked(world, "getDataCenters")["dataCenters"]] == [[]]
+    assert len(asked(world, "getGpuTypes", datacenter="any")["gpuTypes"]) == len(asked(world, "getGpuTypes")["gpuTypes"])
+    world.restart()
+    world.fault(action="status", status=404, path="/v2/catalog/[gc]pus", times=None)
+    assert asked(world, "getDataCenters", gpuType="NVIDIA B300", cpuFlavor="cpu9z")["dataCenters"] == []
+
+
+MALFORMED: Final = [
+    ("getEndpoint", {"id": "x"}, {}, "GET /serverless/x has no 'id'"),
+    ("getEndpoints", {}, {"endpoints": [{"name": "x"}]}, "GET /serverless has no 'id'"),
+    ("getEndpointWorkers", {"endpointId": "x"}, {"nope": []}, "GET /serverless/x/workers has no 'workers'"),
+    ("getGpuTypes", {}, {"gpus": [{"id": "x"}]}, "GET /catalog/gpus has no 'name'"),
+    ("getCpuTypes", {}, {"cpus": [{"id": "x", "name": "x", "group": "y"}]}, "GET /catalog/cpus has no 'vcpu.min'"),
+    ("getDataCenters", {}, {"dataCenters": [{"id": "x", "name": "x"}]}, "GET /catalog/datacenters has no 'region'"),
+    ("getPublicTemplates", {"serverless": True}, {"templates": [{"id": "x"}]}, "GET /catalog/templates has no 'name'"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "body", "said"), MALFORMED, ids=str)
+def test_an_answer_that_lacks_what_each_has_is_told(
+    world: World, function: str, arguments: dict[str, Any], body: Any, said: str
+) -> None:
+    """It is the answer that is wrong, and neither the program nor this provider."""
+    world.seed(endpoints=[{"id": "x", "name": "x"}])
+    world.fault(action="wrong-json", body=body)
+    with pytest.raises(Incomplete, match=f"Runpod's answer to {said}, which this version needs"):
+        invoked(world, function, **arguments)
+
+
+def test_a_template_without_a_name_is_no_match(world: World) -> None:
+    """Only its id is needed."""
+    world.fault(action="wrong-json", body={"templates": [{"id": "x", "serverless": True}]})
+    with pytest.raises(NotFound, match="there is no template named 'y'"):
+        invoked(world, "getPodTemplate", name="y")
+
+
+def test_a_template_that_no_program_manages_says_what_it_is(world: World, endpoint: Life) -> None:
+    """Looked up by its id, as no list shows it."""
+    endpoint.up({"name": "llm", "image": "me/x"})
+    world.seed(templates=[{"id": "pods", "name": "pods", "serverless": False}])
+    own = world.live("endpoints", endpoint.id)["_template"]["id"]
+    for id, what in (
+        (own, "the own template of the endpoint 'llm'; look that up with getEndpoint"),
+        ("pods", "a template for pods"),
+    ):
+        with pytest.raises(NotFound, match=f"'{id}' is {what}"):
+            invoked(world, "getPodTemplate", id=id)
 
 
 ABSENT: Final = [
@@ -122,6 +196,8 @@ def test_what_is_not_there_is_told(world: World, endpoint: Life, function: str, 
 
 QUESTIONS: Final = [
     ("getEndpoint", {"id": "x"}),
+    ("getEndpoint", {"name": "x"}),
+    ("getNetworkVolumes", {}),
     ("getEndpointWorkers", {"endpointId": "x"}),
     ("getGpuTypes", {}),
     ("getCpuTypes", {}),
