@@ -445,13 +445,13 @@ class Life:
 
 
 def refusal(work: Callable[[], Any]) -> str:
-    """Give the text with which `work` fails, without what each door puts before it; empty where it succeeds."""
+    """Give the text with which `work` fails, without what each door puts before it, or knows alone; empty where it succeeds."""
     try:
         work()
     except ProviderFailure as problem:
         return str(problem)
     except grpc.aio.AioRpcError as problem:
-        return re.sub(r"^\S+ '\w+': ", "", problem.details() or "")
+        return re.sub(r"^\S+ '\w+': | --target '\S+'", "", problem.details() or "")
     except Aborted as problem:
         last = str(problem).strip().splitlines()[-1]
         return re.sub(r"^[\w.]+\.RunpodError: \w+ '\w+': ", "", last)

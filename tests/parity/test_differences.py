@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import grpc
+import grpc.aio
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
@@ -142,6 +144,22 @@ def test_an_import_line_says_that_it_is_of_the_native_plugin() -> None:
         door.world.fault(method="POST", action="status", status=503, times=None)
         with pytest.raises(Aborted, match=r"pulumi import runpod-serverless:index:Endpoint llm ID.*docs/dynamic\.md"):
             life.up(named(GPU))
+
+
+@differs("No URN")
+def test_a_forced_replacement_of_a_protected_volume_is_refused_by_its_delete() -> None:
+    """The native door refuses it in Check, and names the target of the command that lifts the protection."""
+    for kind in ("grpc", "dynamic"):
+        with behind(kind) as door:
+            life = Life(door, "NetworkVolume")
+            life.up({"name": "n"})
+            assert life.check({"name": "n"})[1] == []
+            _, failures = door.check(life.token, life.name, {}, {"name": "n"})
+            assert len(failures) == (1 if kind == "grpc" else 0)
+            with pytest.raises((Aborted, grpc.aio.AioRpcError)) as caught:
+                door.delete(life.token, life.name, life.id, life.outputs, life.inputs)
+            said = caught.value.details() or "" if isinstance(caught.value, grpc.aio.AioRpcError) else str(caught.value)
+            assert "is protected from deletion" in said and ("--target" in said) == (kind == "grpc")
 
 
 @differs("A respelled input is refreshed as it was spelled before")

@@ -241,7 +241,7 @@ class Life:
         return f"urn:pulumi:test::unit::{self.token}::{self.name}"
 
     def check(self, program: Mapping[str, Any], **request: Any) -> verbs.Checked:
-        given = {"olds": self.inputs, "random_seed": b"seed", "voice": self.world.notes, **request}
+        given = {"olds": self.inputs, "random_seed": b"seed", "urn": self.urn, "voice": self.world.notes, **request}
         checked: verbs.Checked = self.world.run(
             self.world.provider.check(verbs.Check(self.token, self.name, news=copy.deepcopy(program), **given))
         )
@@ -338,7 +338,7 @@ class Life:
         return dict(observed.inputs)
 
     def delete(self) -> None:
-        request = verbs.Delete(self.token, self.urn, self.id, self.outputs, self.inputs, voice=self.world.notes)
+        request = verbs.Delete(self.token, self.urn, self.id, self.outputs, self.inputs, self.urn, voice=self.world.notes)
         self.world.run(self.world.provider.delete(request))
 
     def _respecting(self, program: Mapping[str, Any], ignore: tuple[str, ...]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from .listings import Listings
 from .model import Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
 from .plan import Step, changes, compare
 from .ports import Api, Journal, Method, Voice
-from .resource import Resource, Task
+from .resource import Departure, Resource, Task
 from .session import Session
 from .validation import shown_unless, tolerant, validate
 from .values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, is_within, parse_pattern, render_path
@@ -65,6 +65,9 @@ class Provider:
         self._taken_over: set[tuple[str, str]] = set()
         self._replaced: dict[str, Mapping[str, Any]] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
+        self._prior: dict[str, Leaves] = {}
+        self._living: dict[str, str] = {}
+        self._adopted: set[str] = set()
 
     def _resource(self, token: str) -> Resource:
         if token not in self._resources:
@@ -93,7 +96,14 @@ class Provider:
     async def check(self, request: Check) -> Checked:
         """Validate inputs, choose defaults and a name, and refuse transitions that can only fail. Sends no request."""
         request = replace(request, olds=as_written(request.olds))
-        return check(self._resource(request.token), self._session, request)
+        resource = self._resource(request.token)
+        checked = check(resource, self._session, request)
+        if request.urn and request.olds:
+            self._prior[request.urn] = _leaves(resource, request.olds)
+        elif request.urn in self._prior:  # the engine asks anew, without olds, where it replaces
+            refused = tuple(resource.replacement(self._prior.pop(request.urn)))
+            return Checked(checked.inputs, (*checked.failures, *refused))
+        return checked
 
     async def diff(self, request: Diff) -> Difference:
         """Plan. Sends a request only to say what a replacement costs."""
@@ -105,6 +115,8 @@ class Provider:
         is_replaced = any(step.replaces for step in steps)
         # A refresh asks, too, against the inputs that it has just read with: it shows drift and replaces nothing.
         is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
+        if not is_of_refresh:
+            self._living[request.urn] = request.id
         if is_replaced and not is_of_refresh:
             self._replaced[request.urn] = request.outputs
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
@@ -136,6 +148,8 @@ class Provider:
             predicted = resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None)
             return Created("", {**predicted, **resource.derived(planned, defaulted)}, secrets)
         if adopted is not None:
+            self._adopted.add(str(adopted["id"]))
+            self._living[request.urn] = str(adopted["id"])
             return Created(*await self._adopt(resource, task, adopted, adopted, defaulted), secrets)
         order = Order(
             resource=resource,
@@ -154,6 +168,7 @@ class Provider:
             advice = resource.advice(problem, task, self._replaced.get(request.urn))
             raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
         found = made.found
+        self._living[request.urn] = str(found["id"])
         if made.is_taken_over:
             self._taken_over.add((request.urn, str(found["id"])))
             said = f"took over the {resource.noun} {str(found['id'])!r}, which an earlier run created before it was killed"
@@ -321,8 +336,16 @@ class Provider:
             said = f"was killed before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
             await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
             return
+        living = self._living.get(request.urn, request.id)
+        if request.id == living and living in self._adopted:
+            said = (
+                f"the {resource.noun} {request.id!r} has just been taken over in place of itself, so it stays; it was not replaced"
+            )
+            await request.voice.warn(said)
+            return
         prior = _leaves(resource, request.old_inputs)
-        if resource.keeps(request.outputs, prior):
+        successor = living if request.target and living != request.id else None
+        if resource.keeps(Departure(request.target, request.id, prior, request.outputs, successor)):
             return
         task = Task(self._session, request.voice, prior, request.outputs, ())
         with self._session.part(Deletions).of(resource.path):

@@ -50,6 +50,20 @@ class Task:
         return self.steps is None or any(step.path[0] in names for step in self.steps)
 
 
+@dataclass(frozen=True)
+class Departure:
+    """A resource that is to be deleted, by its prior inputs and outputs.
+
+    `target` is its URN, where the door knows it; `successor` the id that the state has in its place, where it was replaced.
+    """
+
+    target: str
+    id: str
+    prior: Leaves
+    outputs: Mapping[str, Any]
+    successor: str | None = None
+
+
 class Resource:
     """One kind of resource. Subclasses declare the models and override only what markers cannot say. Holds no state."""
 
@@ -105,6 +119,10 @@ class Resource:
         """Yield what is wrong with going from `prior` to `planned`."""
         return ()
 
+    def replacement(self, prior: Leaves) -> Iterable[Failure]:
+        """Yield why what has the inputs `prior` must not be replaced, where the engine wants that for reasons of its own."""
+        return ()
+
     # -- what happens before a request
 
     async def resolve(self, task: Task) -> dict[str, Any]:
@@ -125,7 +143,7 @@ class Resource:
         """Wait until the resource is ready, as far as the program asks for it, and say why it is not; nothing where it is."""
         return ()
 
-    def keeps(self, outputs: Mapping[str, Any], prior: Leaves) -> bool:
+    def keeps(self, departure: Departure) -> bool:
         """Say whether a delete leaves the remote object alone. Raises Refused where it must not happen at all."""
         return False
 

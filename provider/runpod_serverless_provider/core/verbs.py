@@ -29,7 +29,10 @@ class Autonaming(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """Validate `news` and resolve defaults against `olds` (the inputs stored before; empty on create)."""
+    """Validate `news` and resolve defaults against `olds` (the inputs stored before; empty on create).
+
+    `urn` is empty where the door does not know which resource it is.
+    """
 
     token: str
     name: str
@@ -39,6 +42,7 @@ class Check:
     random_seed: bytes = b""
     autonaming: Autonaming | None = None
     proposed_name: str = ""
+    urn: str = ""
     voice: Voice = field(default_factory=Silent)
 
 
@@ -169,13 +173,14 @@ class Observed:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete a resource, given its prior state."""
+    """Delete a resource, given its prior state. `target` is the URN as commands take it, where the door knows that."""
 
     token: str
     urn: str
     id: str
     outputs: Properties
     old_inputs: Properties
+    target: str = ""
     timeout_seconds: float = 0.0
     voice: Voice = field(default_factory=Silent)
 

@@ -441,6 +441,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
                     random_seed=request.randomSeed,
                     autonaming=autonaming,
                     proposed_name=proposed,
+                    urn=call.urn,
                     voice=call.voice,
                 )
             )
@@ -580,6 +581,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
                     id=request.id,
                     outputs=outputs,
                     old_inputs=old_inputs,
+                    target=call.urn,
                     timeout_seconds=request.timeout,
                     voice=call.voice,
                 )

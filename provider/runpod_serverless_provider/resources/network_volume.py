@@ -11,7 +11,7 @@ from ..core.failures import ApiProblem, CheckFailed, Failure, ProviderFailure, R
 from ..core.listings import Listings
 from ..core.model import At, AutoNamed, Default, EnumName, Inputs, Leaves, Outputs, Recreates, Spelled, StateOnly, Updates
 from ..core.plan import Step
-from ..core.resource import Resource, Task
+from ..core.resource import Departure, Resource, Task
 from ..core.session import Session
 from ..core.values import UNKNOWN
 from . import forms
@@ -20,10 +20,6 @@ from .enums import one_of, word_of
 from .known_volumes import PATH, KnownVolumes
 
 MOUNT_PATH: Final = "/runpod-volume/"
-_UNPROTECT: Final = (
-    "First set deletionProtection to false and run `pulumi up` (it changes only the state and sends no request); then make this change "
-    "in a second `pulumi up`."
-)
 
 
 class NetworkVolumeInputs(Inputs):
@@ -93,8 +89,12 @@ class NetworkVolume(Resource):
         if prior.get(("deletionProtection",)) is not False:
             for step in steps:
                 if step.replaces and step.new is not UNKNOWN:
-                    said = "a change replaces the volume and deletes its data, which deletionProtection forbids"
-                    yield Failure(step.path, f"{said}. {_UNPROTECT}")
+                    yield Failure(step.path, f"a change {_forbidden(prior)}")
+
+    def replacement(self, prior: Leaves) -> Iterator[Failure]:
+        """Refuse what resource options and the like make of a change, before the new volume is created."""
+        if prior.get(("deletionProtection",)) is not False:
+            yield Failure((), f"an option such as `replaceOnChanges`, or another provider, {_forbidden(prior)}")
 
     def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
         """Remember where the volume is, for endpoints that mount it."""
@@ -155,12 +155,12 @@ class NetworkVolume(Resource):
             used = "which endpoints mount it could not be found out"
         await task.voice.warn(f"replacing the volume {id!r} deletes it and all of its data; {used}")
 
-    def keeps(self, outputs: Mapping[str, Any], prior: Leaves) -> bool:
+    def keeps(self, departure: Departure) -> bool:
         """Leave an adopted volume alone; refuse to delete a protected one."""
-        if outputs.get("adopted"):
+        if departure.outputs.get("adopted"):
             return True
-        if prior.get(("deletionProtection",)) is not False:
-            raise Refused(f"the network volume {prior.get(('name',), '')!r} is protected from deletion. {_UNPROTECT}")
+        if departure.prior.get(("deletionProtection",)) is not False:
+            raise Refused(_refusal(departure))
         return False
 
     def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
@@ -168,3 +168,29 @@ class NetworkVolume(Resource):
         if "data center" in problem.detail.lower():
             return "Change `datacenter` or `type`; the catalog's data centers list the network volume types of each."
         return ""
+
+
+def _forbidden(prior: Leaves) -> str:
+    """Say what replacing means. Whether the volume was taken over, which leaves it alone, the inputs do not tell for sure."""
+    loss = " and, unless it was taken over, deletes its data" if prior.get(("adoptExisting",)) is True else " and deletes its data"
+    return f"replaces the volume{loss}, which deletionProtection forbids. {_way_out('make this change in a second `pulumi up`')}"
+
+
+def _refusal(departure: Departure) -> str:
+    """Word the way out. Of `pulumi up --replace` and a taint nothing tells before the new volume is there, and in the state."""
+    said = f"the network volume {departure.prior.get(('name',), '')!r} is protected from deletion"
+    if departure.successor is None:
+        target = f" --target '{departure.target}'" if departure.target else ""
+        return f"{said}. {_way_out('repeat what was refused', target)}"
+    old, new = departure.id, departure.successor
+    command = f"`pulumi state delete '{departure.target}'` in a terminal and choose \"{old}\" (Pending Deletion)"
+    return (
+        f"{said}, so {old!r} stays with all of its data, although {new!r} has replaced it in the state. Until {old!r} is out of the "
+        f"state every `pulumi up` ends here: run {command}, which deletes nothing at Runpod. Then mount it by its id, import it under "
+        "another name, or delete it in the Runpod console."
+    )
+
+
+def _way_out(rest: str, target: str = "") -> str:
+    lift = f"First set deletionProtection to false and run `pulumi up{target}` (it changes only the state and sends no request)"
+    return f"{lift}; then {rest}."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Final
 
 import pytest
 
+from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import ApiProblem, CheckFailed, Refused
 from unit.support import Life, World
 
@@ -144,8 +146,69 @@ def test_a_protected_volume_is_not_deleted(world: World, volume: Life) -> None:
     world.forget()
     with pytest.raises(Refused) as caught:
         volume.delete()
-    assert str(caught.value) == f"the network volume 'weights' is protected from deletion. {WAY_OUT}"
+    assert str(caught.value) == (
+        f"the network volume 'weights' is protected from deletion. First set deletionProtection to false and run `pulumi up --target "
+        f"'{volume.urn}'` (it changes only the state and sends no request); then repeat what was refused."
+    )
     assert world.sent == []
+
+
+def test_a_door_that_knows_no_urn_gives_none(world: World, volume: Life) -> None:
+    """What it has instead would be no target of any command."""
+    volume.up({})
+    request = verbs.Delete(volume.token, volume.urn, volume.id, volume.outputs, volume.inputs)
+    with pytest.raises(Refused, match=r"run `pulumi up` \(it changes"):
+        world.run(world.provider.delete(request))
+
+
+def test_a_replacement_that_the_engine_forces_is_refused_in_check(world: World, volume: Life) -> None:
+    """Check is asked a second time then, without olds; the answer is as for a change that replaces, and counts once."""
+    volume.up({"name": "n"})
+    world.forget()
+    changed = {"name": "n", "size": 200, **FREE}
+    assert volume.failures(changed) == []
+    reason = "an option such as `replaceOnChanges`, or another provider, replaces the volume and deletes its data"
+    assert volume.failures(changed, olds={}) == [f"{reason}, which deletionProtection forbids. {WAY_OUT}"]
+    assert volume.failures(changed, olds={}) == []
+    volume.up(changed)
+    assert volume.failures(changed) == volume.failures(changed, olds={}) == []
+    assert world.writes == [f"PATCH /network-volumes/{volume.id}"]
+
+
+def test_what_was_replaced_all_the_same_says_what_is_where(world: World, volume: Life) -> None:
+    """`--replace` and a taint name nothing before the new volume is there; also in later runs, where the old one waits for its deletion."""
+    volume.up({"name": "n"})
+    old = copy.copy(volume)
+    volume.id, volume.inputs, volume.outputs = "", {}, {}
+    volume.up({"name": "n"})
+    for _ in range(2):
+        world.forget()
+        with pytest.raises(Refused) as caught:
+            old.delete()
+        assert str(caught.value) == (
+            f"the network volume 'n' is protected from deletion, so {old.id!r} stays with all of its data, although {volume.id!r} has "
+            f"replaced it in the state. Until {old.id!r} is out of the state every `pulumi up` ends here: run `pulumi state delete "
+            f"'{volume.urn}'` in a terminal and choose \"{old.id}\" (Pending Deletion), which deletes nothing at Runpod. Then mount it "
+            "by its id, import it under another name, or delete it in the Runpod console."
+        )
+        assert world.sent == []
+        world.restart()
+        volume.plan({"name": "n"})
+
+
+def test_one_that_takes_over_itself_is_not_deleted(world: World, volume: Life) -> None:
+    """A replacement that finds by its name the very volume that it is to replace has replaced nothing."""
+    program = {"name": "n", "adoptExisting": True, **FREE}
+    volume.up(program)
+    old = copy.copy(volume)
+    volume.id, volume.inputs, volume.outputs = "", {}, {}
+    world.forget()
+    volume.up(program)
+    old.delete()
+    assert volume.id == old.id and world.writes == []
+    assert world.notes.warnings == [
+        f"the network volume {old.id!r} has just been taken over in place of itself, so it stays; it was not replaced"
+    ]
 
 
 def test_without_a_record_a_volume_is_protected(world: World, volume: Life) -> None:
@@ -322,6 +385,8 @@ def test_what_was_taken_over_is_never_deleted(world: World, volume: Life) -> Non
     assert {each["id"] for each in world.all("networkVolumes")} == {id, volume.id}
     protected = Life(world, "NetworkVolume", "w")
     protected.up(ADOPT)
+    (said,) = protected.failures({**ADOPT, "datacenter": "US-IL-1"})
+    assert said.startswith("datacenter: a change replaces the volume and, unless it was taken over, deletes its data, which")
     world.forget()
     protected.delete()
     assert world.sent == []
