@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, Final, TypeVar
 
 import pytest
@@ -24,6 +24,18 @@ SHARING: Final = ("tests/engine/test_recreate_table.py", "tests/drift/test_drift
 pytest_plugins = ("engine.harness",)
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what a provider in this process writes for Pulumi away from the user's own files."""
+    before = os.environ.get("PULUMI_HOME")
+    os.environ["PULUMI_HOME"] = str(tmp_path_factory.mktemp("pulumi"))
+    yield
+    if before is None:
+        del os.environ["PULUMI_HOME"]
+    else:
+        os.environ["PULUMI_HOME"] = before
 
 
 def _judged(report: Report) -> Report:

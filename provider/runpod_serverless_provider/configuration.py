@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final, Literal, cast
 
 from .api import access
+from .backend import find_backend, pulumi_home
 from .core.failures import CheckFailed, Failure, NotConfigured
 from .core.settings import API_KEY, BASE_URL, CONFIGURATION, DEFAULT_DATACENTER, DEFAULT_UPDATE_STRATEGY, ENDPOINT_BASE_URL
 from .core.values import contains_unknown
@@ -47,12 +48,17 @@ class MissingKey(NotConfigured):
 
 @dataclass(frozen=True)
 class Configuration:
-    """All that is needed to connect. `notes` are debug remarks of the search for a key."""
+    """All that is needed to connect, and to keep a journal: where Pulumi has its files, and its backend, None where that is not known.
+
+    `notes` are debug remarks of the search for a key.
+    """
 
     api_key: str = field(repr=False)
     base_url: str
     jobs_url: str
     settings: Settings
+    pulumi_home: FilePath
+    backend: str | None
     notes: tuple[str, ...] = ()
 
 
@@ -145,6 +151,8 @@ def resolve(values: Mapping[str, Any], environment: Mapping[str, str], home: Fil
         base_url=access.find_api_url(known.get(BASE_URL.name), environment),
         jobs_url=access.find_jobs_url(known.get(ENDPOINT_BASE_URL.name), environment),
         settings=Settings(default_datacenter=known.get(DEFAULT_DATACENTER.name), default_update_strategy=strategy),
+        pulumi_home=pulumi_home(environment, home),
+        backend=find_backend(environment, FilePath.cwd(), home),
         notes=notes,
     )
 

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -20,8 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from .backend import find_backend, pulumi_home
-from .configuration import PACKAGE
+from .configuration import PACKAGE, Configuration
 from .core.ports import Intent, Unfinished, Voice
 
 FORMAT: Final = 1
@@ -313,17 +311,22 @@ class SqliteJournal:
                 self._file = None
 
 
-def open_journal(base_url: str, api_key: str, voice: Voice) -> SqliteJournal:
-    """Return the journal of this process, whose environment and working directory are those of the CLI."""
-    backend = find_backend(os.environ, Path.cwd(), Path.home())
-    directory = pulumi_home(os.environ, Path.home()) / PACKAGE
-    return SqliteJournal(directory, backend=backend, base_url=base_url, api_key=api_key, voice=voice)
+def open_journal(configuration: Configuration, voice: Voice) -> SqliteJournal:
+    """Return the journal of this process."""
+    return SqliteJournal(
+        configuration.pulumi_home / PACKAGE,
+        backend=configuration.backend,
+        base_url=configuration.base_url,
+        api_key=configuration.api_key,
+        voice=voice,
+    )
 
 
 def _locked(file: Path) -> sqlite3.Connection:
     """Lock a file as a database that nobody else may open; raises sqlite3.OperationalError where somebody has."""
     connection = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute("pragma journal_mode = off")  # there is nothing to roll back
         connection.execute("begin exclusive")
     except BaseException:
         connection.close()

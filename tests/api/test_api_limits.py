@@ -106,21 +106,41 @@ def test_a_request_waits_for_the_reset_of_a_spent_window_and_says_so():
     assert run(scenario()) == ([12.0], ["waiting 12 s for Runpod's rate limit (minute window)"])
 
 
-def test_requests_under_way_count_as_spent():
-    """Two are left: the third waits, although no answer has said so yet."""
+def test_a_request_under_way_counts_as_spent():
+    """One is left, and under way: the next waits for the reset, although no answer has said so yet."""
 
     async def scenario():
         time, notes = Time(), Notes()
         budget = budget_on(time)
         await acquire(budget, notes)
-        answered(budget, '"minute";r=2;t=30')
-        await acquire(budget, notes)
+        answered(budget, '"minute";r=1;t=30')
         await acquire(budget, notes)
         assert not time.slept
         await acquire(budget, notes)
         return time.slept
 
     assert run(scenario()) == [30.0]
+
+
+def test_a_quarter_of_what_is_left_is_under_way_at_once():
+    """Others of the account take theirs, and only answers tell of them; what waits for one waits for no reset."""
+
+    async def scenario():
+        time, notes = Time(), Notes()
+        budget = budget_on(time)
+        await acquire(budget, notes)
+        answered(budget, '"minute";r=8;t=30')
+        await acquire(budget, notes)
+        await acquire(budget, notes)
+        assert not budget.reserve()
+        third = asyncio.ensure_future(acquire(budget, notes))
+        await asyncio.sleep(0.01)
+        assert not third.done()
+        answered(budget, '"minute";r=7;t=30')
+        await third
+        return time.slept, notes.lines
+
+    assert run(scenario()) == ([], [])
 
 
 def test_a_place_that_was_not_used_is_free_again():

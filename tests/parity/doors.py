@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 import importlib.util
+import os
 import pickle
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -176,7 +177,7 @@ class GrpcDoor(Door):
             version="1.2.3",
             engine=Engine(),
             stop=lambda: None,
-            environment={"RUNPOD_API_KEY": KEY},
+            environment={"RUNPOD_API_KEY": KEY, "PULUMI_HOME": os.environ["PULUMI_HOME"]},
             home=FilePath("/nonexistent"),
         )
         world.run(self._start(servicer))

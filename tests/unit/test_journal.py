@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runpod_serverless_provider import journal as module
+from runpod_serverless_provider.configuration import resolve
 from runpod_serverless_provider.core.ports import Intent
 from runpod_serverless_provider.journal import SqliteJournal, open_journal
 from unit.support import Notes
@@ -244,16 +245,15 @@ def test_a_caller_that_gives_up_harms_no_other(tmp_path):
     asyncio.run(scenario())
 
 
-def test_the_process_has_its_journal_in_the_home_of_pulumi(tmp_path, monkeypatch):
+def test_the_process_has_its_journal_in_the_home_of_pulumi(tmp_path):
     """The plugin inherits the environment of the CLI."""
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
-    monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///state")
+    environment = {"PULUMI_HOME": str(tmp_path), "PULUMI_BACKEND_URL": "file:///state"}
 
     async def scenario():
-        journal = open_journal("http://127.0.0.1:1/v2", "k", Notes())
+        journal = open_journal(resolve({"apiKey": "k"}, environment, tmp_path), Notes())
         assert journal.knows_owner
         await journal.send("1", INTENT, None)
         await journal.aclose()
 
     asyncio.run(scenario())
-    assert (tmp_path / "runpod-serverless" / "journal.db").is_file()
+    assert [file.name for file in (tmp_path / "runpod-serverless").iterdir()] == ["journal.db"]

@@ -140,7 +140,9 @@ async def _create_all(
     async with contextlib.AsyncExitStack() as stack:
         services = [
             await stack.enter_async_context(
-                serving(place.emulator.url, request_timeout_seconds=timeout_seconds, settle_margin_seconds=late_seconds)
+                serving(
+                    place.emulator.url, place.directory, request_timeout_seconds=timeout_seconds, settle_margin_seconds=late_seconds
+                )
             )
             for _ in range(_PROCESSES + 1)
         ]

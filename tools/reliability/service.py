@@ -102,8 +102,8 @@ def _kept_id(problem: grpc.aio.AioRpcError) -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(url: str, **timings: Unpack[Timings]) -> AsyncIterator[Service]:
-    """Serve a provider for the account at `url`."""
+async def serving(url: str, pulumi_home: Path, **timings: Unpack[Timings]) -> AsyncIterator[Service]:
+    """Serve a provider for the account at `url`, whose journal is in `pulumi_home`."""
     wiring, engine = Wiring(plugin_version(), **timings), Engine()
     servicer = Server(
         connect=wiring.connect,
@@ -111,8 +111,8 @@ async def serving(url: str, **timings: Unpack[Timings]) -> AsyncIterator[Service
         version=plugin_version(),
         engine=engine,
         stop=wiring.stop,
-        environment={"RUNPOD_API_KEY": API_KEY, "RUNPOD_API_URL": url},
-        home=Path("nowhere"),
+        environment={"RUNPOD_API_KEY": API_KEY, "RUNPOD_API_URL": url, "PULUMI_HOME": str(pulumi_home)},
+        home=pulumi_home,
     )
     server = grpc.aio.server(options=GRPC_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)

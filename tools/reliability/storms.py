@@ -158,7 +158,7 @@ async def _outage(run: Run, place: Workspace) -> Result:
     """Delete 200 resources while the API answers nothing but 503."""
     count, kind = 200, "Registry"
     most = count + CAPACITY // RETRY_COST
-    async with serving(place.emulator.url) as service:
+    async with serving(place.emulator.url, place.directory) as service:
         place.emulator.fault("status", status=503, times=None)
         urns = [f"urn:pulumi:dev::outage::runpod-serverless:index:{kind}::r{number}" for number in range(count)]
         began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ _SPREAD: Final = 0.05
 _LEAST_SPREAD_SECONDS: Final = 0.25
 _MOST_SPREAD_SECONDS: Final = 1.0
 """Those that wait for the same reset are spread over a part of the wait, within these bounds."""
+_SHARE: Final = 0.25
+"""Which part of what is left may be under way at once: other processes of the account take theirs, of which only answers tell."""
 _SAME_RESET_SECONDS: Final = 1.5
 """Resets that lie closer together are the same: the headers count whole seconds."""
 
@@ -97,10 +100,17 @@ class Budget:
         self._quotas: dict[str, Quota] = {}
         self._blocks: dict[str, float] = {}
         self._in_flight = 0
+        self._answered = asyncio.Event()
 
     async def wait(self, voice: Voice) -> None:
-        """Wait until no window forbids a request; tell `voice` about each wait."""
-        while (wait := self._next_wait()) is not None:
+        """Wait until no window forbids a request; tell `voice` about each wait for a reset."""
+        while True:
+            wait = self._next_wait()
+            if wait is None and not self._is_crowded:
+                return
+            if wait is None:
+                await self._answered.wait()
+                continue
             window, seconds = wait
             await voice.status(waiting_text(seconds, window))
             # All that wait for the same reset would otherwise come back in the same instant.
@@ -109,7 +119,7 @@ class Budget:
 
     def reserve(self) -> bool:
         """Take a place; False where others have taken the last one meanwhile."""
-        if self._next_wait() is not None:
+        if self._next_wait() is not None or self._is_crowded:
             return False
         self._in_flight += 1
         return True
@@ -117,6 +127,8 @@ class Budget:
     def release(self, headers: Mapping[str, str], *, was_sent: bool) -> None:
         """Give the place back and learn from the answer's headers; a request that was sent without an answer counts as spent."""
         self._in_flight -= 1
+        self._answered.set()
+        self._answered = asyncio.Event()
         self._quotas.update((quota.window, quota) for quota in parse_rate_limit_policy(headers.get("ratelimit-policy")))
         observed = parse_rate_limit(headers.get("ratelimit"))
         for left in observed:
@@ -138,6 +150,10 @@ class Budget:
             known.remaining = min(known.remaining, left.remaining)  # answers overtake each other
             known.reset_at = min(known.reset_at, reset_at)  # each counts whole seconds, rounded up
         # else: a late answer that speaks of the window before this one
+
+    @property
+    def _is_crowded(self) -> bool:
+        return any(self._in_flight >= max(1.0, known.remaining * _SHARE) for known in self._windows.values() if known.remaining)
 
     def _next_wait(self) -> tuple[str, float] | None:
         now = self._clock()

@@ -36,7 +36,7 @@ class Wiring:
         self._client = client = Client(
             base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent, **self._timings
         )
-        journal = open_journal(configuration.base_url, configuration.api_key, self._voice)
+        journal = open_journal(configuration, self._voice)
         self._connections.push_async_callback(client.aclose)
         self._connections.push_async_callback(journal.aclose)
         return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, journal=journal)
