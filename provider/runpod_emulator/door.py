@@ -225,6 +225,10 @@ class Door:
         elif fault.action == "delay":
             await asyncio.sleep(fault.seconds)
             await answer(await self._commit(exchange))
+        elif fault.action == "commit-then-delay":
+            response = await self._commit(exchange)
+            await asyncio.sleep(fault.seconds)
+            await answer(response)
         elif fault.action == "commit-late":
             if fault.hold:
                 await _until_gone(exchange.receive)

@@ -14,6 +14,7 @@ ACTIONS = (
     "commit-then-status",
     "commit-then-drop",
     "delay",
+    "commit-then-delay",
     "commit-late",
     "truncate",
     "wrong-json",
@@ -48,10 +49,10 @@ class Fault:
 
     `name` means only requests whose body has that name.
     `status` answers instead of the API; with `commit-then-status` the API does its work first. `reset-before` and
-    `commit-then-drop` hang up, the latter only after the caller has given up where `hold` is set. `delay` answers late.
-    `commit-late` gives up now (with `status`, by hanging up, or with `hold` by waiting for the caller to give up) and does
-    the work `seconds` later. `truncate` sends half the answer, `wrong-json` sends `body` instead, `add-fields` adds
-    `fields`, `omit-from-list` leaves out the item `id`, or all.
+    `commit-then-drop` hang up, the latter only after the caller has given up where `hold` is set. `delay` works and
+    answers late, `commit-then-delay` works at once. `commit-late` gives up now (with `status`, by hanging up, or with
+    `hold` by waiting for the caller to give up) and does the work `seconds` later. `truncate` sends half the answer,
+    `wrong-json` sends `body` instead, `add-fields` adds `fields`, `omit-from-list` leaves out the item `id`, or all.
     """
 
     action: str

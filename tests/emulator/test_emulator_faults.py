@@ -80,6 +80,21 @@ def test_an_answer_can_be_late(api):
     assert time.monotonic() - started >= 0.2
 
 
+def test_an_answer_can_be_late_to_work_that_is_done(api):
+    """Who dies meanwhile leaves behind what he made."""
+    order(api, "commit-then-delay", seconds=30)
+
+    async def impatient() -> None:
+        await asyncio.wait_for(api.http.post(PATH, json=gpu_body()), 0.1)
+
+    with pytest.raises(asyncio.TimeoutError):
+        api.loop.run_until_complete(impatient())
+    assert count(api) == 1
+    order(api, "commit-then-delay", seconds=0.1)
+    api.create()
+    assert count(api) == 2
+
+
 def test_the_work_can_be_done_after_the_answer(api):
     """With a status, or with a dropped connection."""
     order(api, "commit-late", seconds=0.05, status=504)

@@ -28,7 +28,12 @@ class Measurement:
     is_quick: bool = True
 
 
-MEASUREMENTS: Final = (Measurement("creations"), Measurement("storms"), Measurement("secrets"))
+MEASUREMENTS: Final = (
+    Measurement("creations"),
+    Measurement("storms"),
+    Measurement("kills", is_quick=False),
+    Measurement("secrets"),
+)
 """In the order in which they run; `secrets` stays last, because it also judges what the others printed and stored."""
 
 

@@ -44,10 +44,11 @@ LEAST: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def stated(kind: str, options: Mapping[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
-    """State a resource in YAML: the least of its kind, and `properties`."""
+    """State a resource in YAML: the least of its kind, and those `properties` that are not None."""
+    given = {name: value for name, value in properties.items() if value is not None}
     return {
         "type": PACKAGE + kind,
-        "properties": {**LEAST[kind], **properties},
+        "properties": {**LEAST[kind], **given},
         **({"options": dict(options)} if options else {}),
     }
 

@@ -1,0 +1,220 @@
+"""Interruption at random moments of `up`: kill -9 of the CLI and of the provider, ^C once and twice; and what is never to be adopted.
+
+After each, `pulumi cancel`, and another `up`: then the account holds what the state knows, and the state what the program says. The
+answers of the emulator are late, before or after it has done its work, so that most moments fall into a creation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from .processes import MARK, kill, plugins, seconds_until_gone
+from .report import Result, Run
+from .workspace import KINDS, Done, Project, Workspace, stated, workspace
+
+_TOGETHER: Final = 2
+_LATEST_ANSWER_SECONDS: Final = 1.0
+_IDLE_BOUND_SECONDS: Final = 5.0
+_BUSY_BOUND_SECONDS: Final = 65.0
+"""The request time-out of a real plugin, and five seconds."""
+_SLACK_SECONDS: Final = 1.0
+MODES: Final = {
+    "kill -9 of the CLI": (4, 100),
+    "kill -9 of the provider": (4, 100),
+    "^C once": (2, 100),
+    "^C twice": (2, 100),
+}
+"""What is done, and how often in the quick and in the full form."""
+
+
+@dataclass
+class Trial:
+    """One interrupted `up`, and what came of it."""
+
+    mode: str
+    number: int
+    wrong: list[str] = field(default_factory=list)
+    is_idle: bool = True
+    is_exited_prematurely: bool = False
+    lived_seconds: float = 0.0
+    leftover: str = ""
+
+    @property
+    def name(self) -> str:
+        """A word for its project, and for the mark of its processes."""
+        return f"{list(MODES).index(self.mode)}-{self.number}"
+
+
+def measure(run: Run) -> Iterable[Result]:
+    """Run all trials, some at once, each with an account of its own."""
+    trials = [Trial(mode, number) for mode, counts in MODES.items() for number in range(run.scaled(*counts))]
+    with contextlib.ExitStack() as stack:
+        places = [stack.enter_context(workspace(run, f"kills{number}")) for number in range(_TOGETHER)]
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            for number in range(_TOGETHER):
+                pool.submit(_work, places[number], trials[number::_TOGETHER])
+        yield from _results(run, trials)
+    with workspace(run, "adoptions") as place:
+        yield _adoptions(run, place)
+
+
+def _results(run: Run, trials: list[Trial]) -> Iterator[Result]:
+    targets = {
+        "kill -9 of the CLI": "0 unowned, 0 duplicated after the next up",
+        "kill -9 of the provider": "0 unowned, 0 duplicated after the next up",
+        "^C once": "what exists is in the state",
+        "^C twice": "0 unowned after the next up",
+    }
+    for mode in MODES:
+        chosen = [trial for trial in trials if trial.mode == mode]
+        failures = [f"trial {one.number}: {'; '.join(one.wrong)}; {run.repeat('kills')}" for one in chosen if one.wrong]
+        hit = sum(not trial.is_idle for trial in chosen)
+        yield Result(mode, targets[mode], len(chosen), tuple(failures), run.seed, f"{hit} while a request was under way")
+    told = [trial for trial in trials if trial.mode != "kill -9 of the provider"]
+    exited = [f"{trial.mode}, trial {trial.number}; {run.repeat('kills')}" for trial in told if trial.is_exited_prematurely]
+    yield Result('"exited prematurely"', "never said", len(told), tuple(exited), run.seed)
+    left = [f"{trial.mode}, trial {trial.number}: {trial.leftover}; {run.repeat('kills')}" for trial in trials if trial.leftover]
+    longest = max(trial.lived_seconds for trial in trials)
+    target = f"gone in {_IDLE_BOUND_SECONDS:g} s when idle, else in {_BUSY_BOUND_SECONDS:g} s"
+    yield Result("provider processes after their engine", target, len(trials), tuple(left), run.seed, f"{longest:.1f} s at most")
+
+
+def _work(place: Workspace, trials: list[Trial]) -> None:
+    for trial in trials:
+        try:
+            _interrupt(place, trial)
+        except Exception as problem:  # noqa: BLE001 - a trial that breaks is a missed target, and the others go on
+            trial.wrong.append(f"the trial broke: {type(problem).__name__}: {problem}")
+        place.emulator.reset()
+        place.emulator.set(worker_quota=1_000_000)
+
+
+def _interrupt(place: Workspace, trial: Trial) -> None:
+    chance = place.run.random("kills", trial.mode, trial.number)
+    project = place.project(trial.name)
+    resources = {kind.lower(): stated(kind) for kind in KINDS}
+    resources["dependent"] = stated("Endpoint", env={"API": "${endpoint.id}"})
+    project.write(resources)
+    for _ in range(2 * len(resources)):
+        action = chance.choice(("delay", "commit-then-delay"))
+        place.emulator.fault(action, "POST", seconds=chance.uniform(0.0, _LATEST_ANSWER_SECONDS))
+    process = project.start("up", "--yes", "--skip-preview", **{MARK: trial.name})
+    if chance.random() < 0.8:  # most of the time before the first creation is the CLI's own
+        _until_first_post(place, process)
+        time.sleep(chance.uniform(0.0, 2.2 * _LATEST_ANSWER_SECONDS))
+    else:
+        time.sleep(chance.uniform(0.0, 4.0))
+    trial.is_idle = not any(entry["status"] is None for entry in place.emulator.requests())
+    _strike(trial, process, chance.uniform(0.05, 1.0))
+    done = project.ended(process)
+    trial.is_exited_prematurely = "exited prematurely" in done.said
+    bound = (_IDLE_BOUND_SECONDS if trial.is_idle and trial.mode == "kill -9 of the CLI" else _BUSY_BOUND_SECONDS) + _SLACK_SECONDS
+    lived = seconds_until_gone(trial.name, bound)
+    trial.lived_seconds = bound if lived is None else lived
+    if lived is None:
+        trial.leftover = f"{plugins(trial.name)} after {bound:g} s"
+    place.emulator.clear_faults()
+    time.sleep(_LATEST_ANSWER_SECONDS if "kill" in trial.mode else 0)  # what the server was told, it does
+    if trial.mode == "^C once":
+        known, there = project.ids(), sorted(place.remote())
+        if known != there:
+            trial.wrong.append(f"after ^C {sorted(set(there) - set(known))} is in no state: {done.tail}")
+    _recover(place, project, trial, len(resources))
+
+
+def _strike(trial: Trial, process: subprocess.Popen[str], pause_seconds: float) -> None:
+    if trial.mode == "kill -9 of the CLI":
+        kill([process.pid], signal.SIGKILL)
+    elif trial.mode == "kill -9 of the provider":
+        kill(plugins(trial.name), signal.SIGKILL)
+    else:
+        for number in range(2 if trial.mode == "^C twice" else 1):
+            time.sleep(pause_seconds if number else 0)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+
+
+def _until_first_post(place: Workspace, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None and not any(entry["method"] == "POST" for entry in place.emulator.requests()):
+        time.sleep(0.02)
+
+
+def _recover(place: Workspace, project: Project, trial: Trial, count: int) -> None:
+    """Do what a user does next, and compare."""
+    project.pulumi("cancel", "--yes")
+    done = project.up(must_succeed=False)
+    known, there = project.ids(), place.remote()
+    unowned = {id: name for id, name in there.items() if id not in known}
+    if done.exit_code:
+        trial.wrong.append(f"the next up fails: {done.tail}")
+    if unowned:
+        trial.wrong.append(f"unowned: {unowned}")
+    if len(there) > count:
+        trial.wrong.append(f"duplicated: {len(there)} objects for {count} resources")
+    if set(known) - set(there):
+        trial.wrong.append(f"the state knows {sorted(set(known) - set(there))}, which is not there")
+    if len(known) != count and not done.exit_code:
+        trial.wrong.append(f"{len(known)} in the state for {count} resources")
+
+
+def _adoptions(run: Run, place: Workspace) -> Result:
+    """Replace, taint, and bring up the same stack in another backend, with interruptions in between: nobody's live resource is taken."""
+    wrong: list[str] = []
+    repetitions = run.scaled(1, 10)
+    for number in range(repetitions):
+        place.emulator.reset()
+        place.emulator.set(worker_quota=1_000_000)
+        chance = run.random("adoptions", number)
+        backends = [place.directory / f"backend-{number}-{letter}" for letter in "ab"]
+        first, second = (_in_backend(place, backend) for backend in backends)
+        is_named = {kind: kind != "PodTemplate" and chance.random() < 0.5 for kind in KINDS}  # two templates of a name cannot be
+        program = {kind.lower(): stated(kind, name="fixed" if is_named[kind] else None) for kind in KINDS}
+        for project in (first, second):
+            project.write(program)
+        first.up()
+        lives = set(first.ids())
+        for verb in ("replace", "taint"):
+            done = _replaced(first, verb)
+            known, there = first.ids(), sorted(place.remote())
+            if done.exit_code or lives & set(known) or known != there or len(known) != len(program):
+                wrong.append(f"{verb}: {sorted(lives & set(known))} kept, {known} known, {there} there: {done.tail}")
+            lives = set(known)
+        interrupted = chance.random() < 0.5
+        place.emulator.fault("commit-then-delay" if interrupted else "delay", "POST", seconds=0.5, times=2)
+        done = second.up(must_succeed=False)
+        if taken := lives & set(second.ids()):
+            wrong.append(f"the other backend took {sorted(taken)}")
+        if done.exit_code and "pulumi import " not in done.said:
+            wrong.append(f"the other backend fails without a way out: {done.tail}")
+        if lives - set(place.remote()):
+            wrong.append(f"{sorted(lives - set(place.remote()))} is gone")
+    return Result(
+        "up --replace, taint, the same stack in two backends",
+        "0 adoptions of a live resource",
+        3 * repetitions,
+        tuple(f"{text}; {run.repeat('kills')}" for text in wrong),
+        run.seed,
+    )
+
+
+def _in_backend(place: Workspace, backend: Path) -> Project:
+    backend.mkdir()
+    return place.project(f"{backend.name}/shop", PULUMI_BACKEND_URL=f"file://{backend.as_posix()}")
+
+
+def _replaced(project: Project, verb: str) -> Done:
+    urns = [one["urn"] for one in project.state()]
+    if verb == "replace":
+        return project.up(*(f"--replace={urn}" for urn in urns), must_succeed=False)
+    for urn in urns:
+        project.pulumi("state", "taint", urn, "--yes", must_succeed=True)
+    return project.up(must_succeed=False)
