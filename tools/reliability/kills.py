@@ -28,10 +28,10 @@ _BUSY_BOUND_SECONDS: Final = 65.0
 """The request time-out of a real plugin, and five seconds."""
 _SLACK_SECONDS: Final = 1.0
 MODES: Final = {
-    "kill -9 of the CLI": (4, 100),
-    "kill -9 of the provider": (4, 100),
-    "^C once": (2, 100),
-    "^C twice": (2, 100),
+    "kill -9 of the CLI": (2, 100),
+    "kill -9 of the provider": (2, 100),
+    "^C once": (1, 100),
+    "^C twice": (1, 100),
 }
 """What is done, and how often in the quick and in the full form."""
 
@@ -110,7 +110,7 @@ def _interrupt(place: Workspace, trial: Trial) -> None:
     process = project.start("up", "--yes", "--skip-preview", **{MARK: trial.name})
     if chance.random() < 0.8:  # most of the time before the first creation is the CLI's own
         _until_first_post(place, process)
-        time.sleep(chance.uniform(0.0, 2.2 * _LATEST_ANSWER_SECONDS))
+        time.sleep(chance.uniform(0.0, 1.5 * _LATEST_ANSWER_SECONDS))
     else:
         time.sleep(chance.uniform(0.0, 4.0))
     trial.is_idle = not any(entry["status"] is None for entry in place.emulator.requests())
