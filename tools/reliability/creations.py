@@ -149,7 +149,7 @@ async def _create_all(
         stranger = services.pop()
         known = faults(late_seconds)
         for trial in trials:
-            await _prepare(stranger, chance, trial, has_namesakes=place.run.is_full)
+            await _prepare(stranger, chance, trial)
             for fault in trial.faults:
                 place.emulator.fault(method="POST", path=PATHS[trial.kind], name=trial.name, **known[fault])
         slots = asyncio.Semaphore(_TOGETHER)
@@ -162,12 +162,12 @@ async def _create_all(
     await asyncio.sleep(late_seconds + 0.5)
 
 
-async def _prepare(service: Service, chance: random.Random, trial: Trial, *, has_namesakes: bool) -> None:
+async def _prepare(service: Service, chance: random.Random, trial: Trial) -> None:
     """Check the inputs; half of the fixed names have a namesake, with the same settings."""
     fixed: Properties = {"name": f"fixed-{trial.label}"} if trial.is_fixed else {}
     trial.inputs = await service.check(trial.kind, trial.urn, {**LEAST[trial.kind], **fixed}, chance.randbytes(32))
     trial.name = trial.inputs["name"]
-    if trial.is_fixed and has_namesakes and chance.random() < 0.5:
+    if trial.is_fixed and chance.random() < 0.5:
         trial.decoy = (await service.create(trial.kind, f"{trial.urn}-decoy", trial.inputs)).id
 
 

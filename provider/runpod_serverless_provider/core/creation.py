@@ -8,7 +8,7 @@ Before a POST leaves, the journal notes it, so that a later process finds what a
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,9 +83,9 @@ class Creations:
                 return found
 
     async def _baseline(self, order: Order) -> frozenset[str] | None:
-        """Return the ids that are there already, where only they could tell a lost creation from what others made: 1 list a process."""
+        """Return the ids that are there already, where no generated name tells a lost creation from what others made: 1 list a process."""
         listings, resource = self._session.part(Listings), order.resource
-        if listings.seen(resource.path) is None and not (order.is_name_generated or resource.tells_creation_time):
+        if listings.seen(resource.path) is None and not order.is_name_generated:
             await listings.get(resource.path, resource.list_key, order.voice)
         return listings.seen(resource.path)
 
@@ -98,21 +98,25 @@ class Creations:
         number: str,
     ) -> Mapping[str, Any] | None:
         """Find what the POST made, or make sure that it made nothing."""
-        found = await self._look(order, doubt, before)
+        api = self._session.api
+        found, named = await self._look(order, doubt, before)
         refusal = ApiProblem("POST", order.resource.path, doubt.status or 0, detail=doubt.cause)
-        if found is None and doubt.status is not None and is_refusal(refusal):
+        if not named and doubt.status is not None and is_refusal(refusal):
             await self._session.journal.forget(number)
             raise refusal
-        if found is None and self._session.api.is_stopped:
-            raise doubt.advised(_advice(order, ()))
-        if found is None:
-            when = f"in {self._session.api.settle_seconds:.0f} s"
+        if found is None and not api.is_stopped:
+            when = f"in {api.settle_seconds:.0f} s"
             await order.voice.status(f"{doubt.cause}; looking {when} whether Runpod created {order.name!r} all the same")
-            await self._session.api.pause(self._session.api.settle_seconds)
-            found = await self._look(order, doubt, before)
+            await api.pause(api.settle_seconds)
+            found, named = await self._look(order, doubt, before)
+        if found is None and (named or api.is_stopped):
+            raise doubt.advised(_advice(order, named))
         return found
 
-    async def _look(self, order: Order, doubt: OutcomeUnknown, before: frozenset[str] | None) -> Mapping[str, Any] | None:
+    async def _look(
+        self, order: Order, doubt: OutcomeUnknown, before: frozenset[str] | None
+    ) -> tuple[Mapping[str, Any] | None, list[str]]:
+        """Return what surely is the POST's, if it is there, and the ids of all that have its name."""
         resource = order.resource
         self._session.part(Listings).forget(resource.path)
         try:
@@ -121,18 +125,17 @@ class Creations:
             doubt.cause += f", and looking for it failed: {problem}"
             raise doubt.advised(_advice(order, ())) from None
         named = [item for item in listed if item.get("name") == order.name and str(item.get("id")) not in self._claimed]
-        if not named:
-            return None
         if order.is_name_generated:
             ours = named
         else:
             ours = [item for item in named if is_ours(order, item, doubt.server_date, before, self._session)]
-        if len(ours) == len(named) == 1:
-            return ours[0]
-        raise doubt.advised(_advice(order, [str(item["id"]) for item in named]))
+        ids = [str(item["id"]) for item in named]
+        if ours and len(named) > 1:
+            raise doubt.advised(_advice(order, ids))
+        return (ours[0] if ours else None), ids
 
 
-def _advice(order: Order, ids: list[str] | tuple[()]) -> str:
+def _advice(order: Order, ids: Sequence[str]) -> str:
     noun = order.resource.noun
     if ids:
         found = ", ".join(map(repr, ids))

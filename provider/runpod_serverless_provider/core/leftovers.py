@@ -64,14 +64,14 @@ def is_ours(
 ) -> bool:
     """Say whether `item` is surely what a POST of this order made: equal, and made since.
 
-    That is told by its time of creation against the server's own clock, or by a list from before.
+    That is told by a list from before, and by its time of creation, where it has one, against the server's own clock.
     """
     observed = order.resource.observe(item, order.planned, order.resolved, session)
     if any(observed.get(path) != value for path, value in order.planned.items()):
         return False
-    if "createdAt" in item:
-        return _is_not_before(str(item["createdAt"]), server_date)
-    return before is not None and str(item["id"]) not in before
+    if before is None or str(item["id"]) in before:
+        return False
+    return "createdAt" not in item or _is_not_before(str(item["createdAt"]), server_date)
 
 
 def _is_not_before(created_at: str, server_date: str | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from runpod_serverless_provider.core.failures import ApiProblem, OutcomeUnknown
@@ -70,6 +72,7 @@ def test_a_fixed_name_of_an_endpoint_is_found_by_its_time(world):
         {"image": "somebody/else:1"},
         {"image": "me/x:1", "createdAt": "2020-01-01T00:00:00Z"},
         {"image": "me/x:1", "createdAt": "yesterday"},
+        {"image": "me/x:1", "createdAt": "2026-06-01T12:00:00Z"},  # the very second of the POST
     ],
 )
 def test_another_endpoint_of_the_same_name_is_never_taken(world, there):
@@ -101,9 +104,9 @@ def test_an_own_object_is_not_the_answer_to_a_second_creation(world):
     assert len(world.all("endpoints")) == 2
 
 
-@pytest.mark.parametrize("kind", ["NetworkVolume", "Registry"])
-def test_a_fixed_name_without_a_time_is_found_against_a_list_from_before(world, kind):
-    """The API does not tell when it made such an object, so one list a process tells what was there."""
+@pytest.mark.parametrize("kind", ["Endpoint", "NetworkVolume", "Registry"])
+def test_a_fixed_name_is_found_against_a_list_from_before(world, kind):
+    """The server's clock counts in seconds, if it tells the time of creation at all, so one list a process tells what was there."""
     where, path, inputs = KINDS[kind]
     for name in ("first", "second"):
         world.fault(method="POST", path=path, action="commit-then-drop")
@@ -112,6 +115,20 @@ def test_a_fixed_name_without_a_time_is_found_against_a_list_from_before(world, 
     listed, posted = f"GET {path}", f"POST {path}"
     sent = [f"{request.method} {request.path}" for request in world.exchanges if request.path == path]
     assert sent == [listed, posted, listed, posted, listed]
+
+
+@pytest.mark.parametrize("kind", ["Endpoint", "NetworkVolume", "Registry"])
+def test_what_comes_late_beside_a_namesake_is_named(world, monkeypatch, kind):
+    """What was there before is no reason to look once only: the explanation has to name what is to be taken over."""
+    where, path, inputs = KINDS[kind]
+    other = create(world, kind, {**inputs, "name": "mine"})
+    world.restart()
+    world.fault(method="POST", path=path, action="commit-late", status=504, seconds=0.1)
+    monkeypatch.setattr(world.api, "pause", lambda seconds: asyncio.sleep(0.3))
+    with pytest.raises(OutcomeUnknown) as caught:
+        create(world, kind, {**inputs, "name": "mine"})
+    (made,) = {item["id"] for item in world.all(where)} - {other.id}
+    assert repr(made) in str(caught.value) and repr(other.id) in str(caught.value)
 
 
 def test_a_volume_that_was_there_before_is_not_the_answer(world):
@@ -162,6 +179,19 @@ def test_who_is_asked_to_stop_waits_no_longer(world, monkeypatch):
     with pytest.raises(OutcomeUnknown, match="Look in the Runpod console"):
         create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
     assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET"]
+
+
+def test_who_is_asked_to_stop_while_waiting_knows_no_absence(world, monkeypatch):
+    """The server may still carry the POST out, so that it is not said that there is nothing."""
+
+    async def interrupted(seconds):
+        world.api.stop()
+
+    monkeypatch.setattr(world.api, "pause", interrupted)
+    world.fault(method="POST", path="/v2/serverless", action="reset-before")
+    with pytest.raises(OutcomeUnknown, match="Look in the Runpod console"):
+        create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET", "GET"]
 
 
 def test_without_the_servers_clock_a_fixed_name_is_doubt(world, monkeypatch):
