@@ -66,6 +66,7 @@ class SqliteJournal:
         self._writer = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
         self._life: sqlite3.Connection | None = None
         self._is_useless = False
         self._open: dict[tuple[str, str, str | None], str] | None = None
@@ -84,8 +85,9 @@ class SqliteJournal:
         """Return what other processes left open for `urn`, oldest first."""
         if self._file is None and not self._path.exists():
             return []
-        found: list[Unfinished] = await self._safely(lambda: self._find(urn)) or []
-        return found
+        if self._reader is None and not self._is_useless:  # a reader never waits for who writes
+            self._reader = await self._safely(self._open_reader)
+        return await self._safely(lambda: self._find(urn), is_quick=True) or []
 
     async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
         """Note that a POST leaves."""
@@ -107,8 +109,8 @@ class SqliteJournal:
         self._own[number] = (intent.urn, "")
 
     async def created(self, number: str, id: str) -> None:
-        """Note what the answer named."""
-        await self._write("update creations set id = ? where number = ?", id, number)
+        """Note what the answer named. Nobody waits for the disk: without the id, the object is found by its name."""
+        self._enqueue("update creations set id = ? where number = ?", id, number)
         self._own[number] = (self._own[number][0], id)
 
     async def take(self, number: str, id: str) -> bool:
@@ -187,8 +189,8 @@ class SqliteJournal:
     def _path(self) -> Path:
         return self._directory / "journal.db"
 
-    async def _safely(self, work: Callable[[], Any]) -> Any:
-        """Run `work` in a thread; a journal that fails is not used again, and the user is told once."""
+    async def _safely(self, work: Callable[[], Any], *, is_quick: bool = False) -> Any:
+        """Run `work`, in a thread unless it `is_quick`; a journal that fails is not used again, and the user is told once."""
 
         def locked() -> Any:
             with self._lock:
@@ -197,7 +199,7 @@ class SqliteJournal:
         if self._is_useless:
             return None
         try:
-            return await asyncio.to_thread(locked)
+            return work() if is_quick else await asyncio.to_thread(locked)
         except (sqlite3.Error, OSError, ValueError) as problem:
             if not self._is_useless:
                 self._is_useless = True
@@ -207,10 +209,17 @@ class SqliteJournal:
                 )
             return None
 
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+    def _open_reader(self) -> sqlite3.Connection:
+        self._connected()  # which brings the file to its form
+        return self._connect()
+
     def _connected(self) -> sqlite3.Connection:
         if self._file is None:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            file = self._connect()
             try:
                 self._path.chmod(0o600)
                 (version,) = file.execute("pragma user_version").fetchone()
@@ -242,7 +251,8 @@ class SqliteJournal:
     def _find(self, urn: str) -> list[Unfinished]:
         columns = "number, urn, path, name, is_name_generated, digest, before, server_date, sent_at, id, writer"
         asked = f"select {columns} from creations where scope = ? and urn = ? and writer <> ? order by sent_at"
-        rows = self._connected().execute(asked, (self._scope, urn, self._writer)).fetchall()
+        assert self._reader is not None
+        rows = self._reader.execute(asked, (self._scope, urn, self._writer)).fetchall()
         now = self._wall_clock()
         return [
             Unfinished(
@@ -306,9 +316,10 @@ class SqliteJournal:
                 self._life.close()
                 self._life = None
                 self._life_of(self._writer).unlink(missing_ok=True)
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            for connection in (self._reader, self._file):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._file = None
 
 
 def open_journal(configuration: Configuration, voice: Voice) -> SqliteJournal:

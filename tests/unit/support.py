@@ -132,6 +132,8 @@ class World:
 
     def kill(self, *, backend: str | None = "file:///state") -> None:
         """End the process of the provider without a word, and begin the one of another run."""
+        if writing := self._journals[-1]._writing:
+            self.run(writing)  # a killed engine leaves the provider the time for it
         life = self._journals[-1]._life
         if life is not None:
             life.close()

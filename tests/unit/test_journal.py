@@ -33,6 +33,7 @@ async def main():
         await journal.send(f"{{sys.argv[3]}}-{{number}}", Intent({URN!r}, "/serverless", "x", True, "d"), None)
     if sys.argv[4:]:
         await journal.created(f"{{sys.argv[3]}}-0", sys.argv[4])
+        await journal.orderly_end()
     print("written", flush=True)
     sys.stdin.read()
 

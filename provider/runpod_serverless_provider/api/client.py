@@ -286,6 +286,9 @@ class Client:
                     # Few seconds of keep-alive: a POST on a connection that the server is just closing costs a look-up.
                     limits=httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=20, keepalive_expiry=5.0),
                     follow_redirects=False,
+                    verify=self.base_url.startswith(
+                        "https:"
+                    ),  # to load certificates takes time, and plain http has no use for them
                     # An emulator on this machine is not to be sought through a company's proxy.
                     trust_env=not access.is_loopback(self.base_url),
                 )

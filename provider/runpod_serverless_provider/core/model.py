@@ -301,11 +301,15 @@ def leaves_of(model: Inputs) -> dict[Path, Any]:
 def _leaves(model: Inputs, path: Path) -> Iterator[tuple[Path, Any]]:
     for attribute, info in type(model).model_fields.items():  # not model_dump: it warns of UNKNOWN
         value = getattr(model, attribute)
+        if value is None:
+            continue
         here = (*path, info.alias or attribute)
         if isinstance(value, Inputs):
             yield from _leaves(value, here)
-        else:
+        elif isinstance(value, Mapping):
             yield from open_leaf(here, value).items()
+        else:
+            yield here, value
 
 
 def open_leaf(path: Path, value: Any) -> dict[Path, Any]:
