@@ -81,6 +81,7 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
         Case("ports", {"ports": ["22/tcp"]}, {"ports": ["23/tcp"]}),
         Case("registryAuthId", {"registryAuthId": "registry-1"}, {"registry": "registry-2"}),
         Case("public", {}, {"public": True}),
+        Case("serverless", {}, {"serverless": False}),
         Case("allowedCudaVersions", {"allowedCudaVersions": ["12.8"]}, {"allowedCudaVersions": ["12.9"]}),
     ),
     "Registry": (Case("name", {"name": "mine"}, {"name": "theirs"}),),

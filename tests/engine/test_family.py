@@ -399,6 +399,21 @@ def test_nothing_has_to_order_an_endpoint_and_its_own_template(stack: Stack, emu
     assert _is_empty(emulator)
 
 
+def test_a_template_for_pods_becomes_one_for_endpoints(stack: Stack, emulator: Running) -> None:
+    """The import warns, the program that it writes plans just that, and `up` does it with one PATCH."""
+    emulator.seed(templates=[{"id": "pods", "name": "pods", "serverless": False}])
+    stack.write()
+    options = ("--yes", "--skip-preview", "--protect=false", "--out=imported.yaml", "--json")
+    done = stack.pulumi("import", *options, TEMPLATE, "own", "pods")
+    assert "'pods' is a template for pods" in done.stdout
+    stack.write(yaml.safe_load((stack.directory / "imported.yaml").read_text())["resources"])
+    assert _planned(stack.preview())["own"] == ("update", {"serverless": "add"})
+    emulator.clear_requests()
+    stack.up()
+    assert [(entry["method"], entry["body"]) for entry in emulator.requests()] == [("PATCH", {"serverless": True})]
+    stack.expect_no_changes()
+
+
 def test_an_endpoint_that_takes_a_managed_template_along_says_so(stack: Stack, emulator: Running) -> None:
     """The delete warns by the template's name; a refresh then finds it gone."""
     program, name = _with_own_template(stack, emulator, dependent=False)

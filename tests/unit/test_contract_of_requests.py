@@ -183,7 +183,6 @@ DIFFERENCES: Final[dict[tuple[str, str], str]] = {
     ("Endpoint", "unwritten scaling.requestCount"): "scalerValue, by scalerType",
     ("PodTemplate", "unwritten mounts.persistent.size"): "serverless templates have no mounts",
     ("PodTemplate", "unwritten mounts.persistent.path"): "serverless templates have no mounts",
-    ("PodTemplate", "unwritten serverless"): "always true, so no property",
     ("PodTemplate", "unwritten startJupyter"): "for pods",
     ("PodTemplate", "unwritten startSsh"): "for pods",
     # what of ours the document does not have

@@ -10,7 +10,7 @@ from typing import Any, Final
 from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
 from .creation import Creations
 from .deletions import Deletions
-from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType
+from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType, ProviderFailure
 from .function import Function, listed_of
 from .leftovers import Order
 from .listings import Listings
@@ -251,7 +251,13 @@ class Provider:
         try:
             found = await self._request("PATCH", resource, id, body=body, voice=task.voice)
         except ApiProblem as problem:
-            raise problem.explained(f"updating the {resource.noun} {id!r}", resource.advice(problem, task, None)) from None
+            advice = resource.advice(problem, task, None)
+            if problem.status == 404 and not advice and await self._is_there(resource, id, task.voice):
+                advice = (
+                    f"It is there, so it is somebody else's: only its owner can change this {resource.noun}. Take it out of the program, "
+                    "and out of the state with `pulumi state delete`."
+                )
+            raise problem.explained(f"updating the {resource.noun} {id!r}", advice) from None
         return self._outputs(resource, found, planned, computed, defaulted)
 
     async def read(self, request: Read) -> Observed | None:
@@ -395,6 +401,12 @@ class Provider:
             return await self._session.api.request("GET", f"{resource.path}/{id}", voice=voice)
         except ApiProblem as problem:
             raise problem.explained(f"reading the {resource.noun} {id!r}") from None
+
+    async def _is_there(self, resource: Resource, id: str, voice: Voice) -> bool:
+        try:
+            return bool(await self._get(resource, id, voice))
+        except ProviderFailure:
+            return False
 
     async def _request(
         self, method: Method, resource: Resource, id: str = "", *, voice: Voice, body: Mapping[str, Any] | None = None

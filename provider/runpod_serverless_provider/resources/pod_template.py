@@ -10,6 +10,7 @@ from pydantic import Field
 from ..core.deletions import Deletions
 from ..core.failures import ApiProblem, Failure
 from ..core.model import At, AutoNamed, Default, EnumName, Inputs, Leaves, Lookup, Outputs, Spelled, Updates, nest
+from ..core.ports import Voice
 from ..core.resource import Resource, Task
 from ..core.session import Session
 from ..core.values import Path
@@ -70,6 +71,8 @@ class PodTemplateInputs(Inputs):
     """ID of the registry credentials with which a private image is pulled."""
     public: Annotated[bool | None, Updates(), Default(lambda lookup: False, "`false`", is_certain=True)] = None
     """Can other Runpod users see the template?"""
+    serverless: Annotated[bool | None, Updates(), Default(lambda lookup: True, "`true`", is_certain=True)] = None
+    """Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired."""
     allowed_cuda_versions: Annotated[
         forms.CudaVersions | None,
         At("allowedCudaVersions", clear=[], read=lambda versions: sorted(versions)),
@@ -104,10 +107,22 @@ class PodTemplate(Resource):
         """Ask for the image that no default brings."""
         if planned.get(("category",)) == "AMD" and ("image",) not in planned:
             yield Failure(("image",), "is required for category AMD, for which there is no managed image")
+        if planned.get(("serverless",)) is False:
+            yield Failure(("serverless",), "is always true: this resource is for templates of endpoints; leave it out")
 
-    def body(self, planned: Leaves, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Build the body; it is always a serverless template."""
-        return {**super().body(planned, {}), "serverless": True}
+    async def before_reading(
+        self, found: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any], session: Session, voice: Voice
+    ) -> None:
+        """Warn where a template for pods is taken over, which is no look-up's answer."""
+        if managed is None and not found.get("serverless"):
+            await voice.warn(
+                f"{found.get('name')!r} is a template for pods, of which no endpoint can be made; the next `pulumi up` makes it one for "
+                "endpoints, and pods can then no longer be made from it"
+            )
+
+    def stated(self, observed: Leaves, found: Mapping[str, Any]) -> dict[str, Any]:
+        """State a template as a program would, which is always one for endpoints."""
+        return {name: value for name, value in super().stated(observed, found).items() if name != "serverless"}
 
     def derived(self, leaves: Leaves, defaulted: frozenset[str]) -> dict[str, Any]:
         """Return the settings that the program stated."""

@@ -24,7 +24,7 @@ __all__ = [
 
 @pulumi.output_type
 class GetPodTemplateResult:
-    def __init__(__self__, allowed_cuda_versions=None, args=None, category=None, container_disk_in_gb=None, env=None, id=None, image=None, name=None, ports=None, public=None, registry_auth_id=None, settings=None):
+    def __init__(__self__, allowed_cuda_versions=None, args=None, category=None, container_disk_in_gb=None, env=None, id=None, image=None, name=None, ports=None, public=None, registry_auth_id=None, serverless=None, settings=None):
         if allowed_cuda_versions and not isinstance(allowed_cuda_versions, list):
             raise TypeError("Expected argument 'allowed_cuda_versions' to be a list")
         pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
@@ -58,6 +58,9 @@ class GetPodTemplateResult:
         if registry_auth_id and not isinstance(registry_auth_id, str):
             raise TypeError("Expected argument 'registry_auth_id' to be a str")
         pulumi.set(__self__, "registry_auth_id", registry_auth_id)
+        if serverless and not isinstance(serverless, bool):
+            raise TypeError("Expected argument 'serverless' to be a bool")
+        pulumi.set(__self__, "serverless", serverless)
         if settings and not isinstance(settings, dict):
             raise TypeError("Expected argument 'settings' to be a dict")
         pulumi.set(__self__, "settings", settings)
@@ -152,6 +155,14 @@ class GetPodTemplateResult:
 
     @_builtins.property
     @pulumi.getter
+    def serverless(self) -> _builtins.bool:
+        """
+        Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired.
+        """
+        return pulumi.get(self, "serverless")
+
+    @_builtins.property
+    @pulumi.getter
     def settings(self) -> 'outputs.ResolvedPodTemplateSettings':
         """
         What the program set of the container, for an endpoint's `template`: a change of the template then shows in each endpoint's plan. Where only `pulumi up` will know a part, a preview takes all of it for unknown and shows an update with a warning that it may replace. Passed one by one (`settings.image`, `settings.env.NAME`), the other parts stay known in programs that are not YAML.
@@ -176,6 +187,7 @@ class AwaitableGetPodTemplateResult(GetPodTemplateResult):
             ports=self.ports,
             public=self.public,
             registry_auth_id=self.registry_auth_id,
+            serverless=self.serverless,
             settings=self.settings)
 
 
@@ -206,6 +218,7 @@ def get_pod_template(id: Optional[_builtins.str] = None,
         ports=pulumi.get(__ret__, 'ports'),
         public=pulumi.get(__ret__, 'public'),
         registry_auth_id=pulumi.get(__ret__, 'registry_auth_id'),
+        serverless=pulumi.get(__ret__, 'serverless'),
         settings=pulumi.get(__ret__, 'settings'))
 def get_pod_template_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                             name: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
@@ -233,4 +246,5 @@ def get_pod_template_output(id: pulumi.Input[Optional[Optional[_builtins.str]]] 
         ports=pulumi.get(__response__, 'ports'),
         public=pulumi.get(__response__, 'public'),
         registry_auth_id=pulumi.get(__response__, 'registry_auth_id'),
+        serverless=pulumi.get(__response__, 'serverless'),
         settings=pulumi.get(__response__, 'settings')))

@@ -765,6 +765,7 @@ class PodTemplateDetails(dict):
                  id: _builtins.str,
                  name: _builtins.str,
                  public: _builtins.bool,
+                 serverless: _builtins.bool,
                  allowed_cuda_versions: Optional[Sequence[_builtins.str]] = None,
                  args: Optional[_builtins.str] = None,
                  image: Optional[_builtins.str] = None,
@@ -778,6 +779,7 @@ class PodTemplateDetails(dict):
         :param _builtins.str id: Id of the template.
         :param _builtins.str name: Name, unique in the account.
         :param _builtins.bool public: Can other Runpod users see the template?
+        :param _builtins.bool serverless: Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired.
         :param Sequence[_builtins.str] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts for endpoints that are made with this template's id.
         :param _builtins.str args: Arguments for the container's entrypoint.
         :param _builtins.str image: Container image.
@@ -789,6 +791,7 @@ class PodTemplateDetails(dict):
         pulumi.set(__self__, "id", id)
         pulumi.set(__self__, "name", name)
         pulumi.set(__self__, "public", public)
+        pulumi.set(__self__, "serverless", serverless)
         if allowed_cuda_versions is not None:
             pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
         if args is not None:
@@ -839,6 +842,14 @@ class PodTemplateDetails(dict):
         Can other Runpod users see the template?
         """
         return pulumi.get(self, "public")
+
+    @_builtins.property
+    @pulumi.getter
+    def serverless(self) -> _builtins.bool:
+        """
+        Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired.
+        """
+        return pulumi.get(self, "serverless")
 
     @_builtins.property
     @pulumi.getter(name="allowedCudaVersions")

@@ -30,7 +30,8 @@ class PodTemplateArgs:
                  name: pulumi.Input[Optional[_builtins.str]] = None,
                  ports: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
                  public: pulumi.Input[Optional[_builtins.bool]] = None,
-                 registry_auth_id: pulumi.Input[Optional[_builtins.str]] = None):
+                 registry_auth_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 serverless: pulumi.Input[Optional[_builtins.bool]] = None):
         """
         The set of arguments for constructing a PodTemplate resource.
 
@@ -44,6 +45,7 @@ class PodTemplateArgs:
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] ports: Exposed ports with their protocol, such as `8000/http`. A change updates the template: endpoints that were made with its id keep their copy.
         :param pulumi.Input[_builtins.bool] public: Can other Runpod users see the template? Default: `false`. A change updates the template.
         :param pulumi.Input[_builtins.str] registry_auth_id: ID of the registry credentials with which a private image is pulled. A change updates the template: endpoints that were made with its id keep their copy.
+        :param pulumi.Input[_builtins.bool] serverless: Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired. Default: `true`. A change updates the template.
         """
         if allowed_cuda_versions is not None:
             pulumi.set(__self__, "allowed_cuda_versions", allowed_cuda_versions)
@@ -65,6 +67,8 @@ class PodTemplateArgs:
             pulumi.set(__self__, "public", public)
         if registry_auth_id is not None:
             pulumi.set(__self__, "registry_auth_id", registry_auth_id)
+        if serverless is not None:
+            pulumi.set(__self__, "serverless", serverless)
 
     @_builtins.property
     @pulumi.getter(name="allowedCudaVersions")
@@ -186,6 +190,18 @@ class PodTemplateArgs:
     def registry_auth_id(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "registry_auth_id", value)
 
+    @_builtins.property
+    @pulumi.getter
+    def serverless(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired. Default: `true`. A change updates the template.
+        """
+        return pulumi.get(self, "serverless")
+
+    @serverless.setter
+    def serverless(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "serverless", value)
+
 
 @pulumi.type_token("runpod-serverless:index:PodTemplate")
 class PodTemplate(pulumi.CustomResource):
@@ -203,6 +219,7 @@ class PodTemplate(pulumi.CustomResource):
                  ports: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
                  public: pulumi.Input[Optional[_builtins.bool]] = None,
                  registry_auth_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 serverless: pulumi.Input[Optional[_builtins.bool]] = None,
                  __props__=None):
         """
         Serverless templates (`createTemplate`, `getTemplate`, `updateTemplate`, `deleteTemplate`).
@@ -219,6 +236,7 @@ class PodTemplate(pulumi.CustomResource):
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] ports: Exposed ports with their protocol, such as `8000/http`. A change updates the template: endpoints that were made with its id keep their copy.
         :param pulumi.Input[_builtins.bool] public: Can other Runpod users see the template? Default: `false`. A change updates the template.
         :param pulumi.Input[_builtins.str] registry_auth_id: ID of the registry credentials with which a private image is pulled. A change updates the template: endpoints that were made with its id keep their copy.
+        :param pulumi.Input[_builtins.bool] serverless: Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired. Default: `true`. A change updates the template.
         """
         ...
     @overload
@@ -254,6 +272,7 @@ class PodTemplate(pulumi.CustomResource):
                  ports: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
                  public: pulumi.Input[Optional[_builtins.bool]] = None,
                  registry_auth_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 serverless: pulumi.Input[Optional[_builtins.bool]] = None,
                  __props__=None):
         opts = pulumi.ResourceOptions.merge(_utilities.get_resource_opts_defaults(), opts)
         if not isinstance(opts, pulumi.ResourceOptions):
@@ -273,6 +292,7 @@ class PodTemplate(pulumi.CustomResource):
             __props__.__dict__["ports"] = ports
             __props__.__dict__["public"] = public
             __props__.__dict__["registry_auth_id"] = registry_auth_id
+            __props__.__dict__["serverless"] = serverless
             __props__.__dict__["settings"] = None
         super(PodTemplate, __self__).__init__(
             'runpod-serverless:index:PodTemplate',
@@ -306,6 +326,7 @@ class PodTemplate(pulumi.CustomResource):
         __props__.__dict__["ports"] = None
         __props__.__dict__["public"] = None
         __props__.__dict__["registry_auth_id"] = None
+        __props__.__dict__["serverless"] = None
         __props__.__dict__["settings"] = None
         return PodTemplate(resource_name, opts=opts, __props__=__props__)
 
@@ -388,6 +409,14 @@ class PodTemplate(pulumi.CustomResource):
         ID of the registry credentials with which a private image is pulled. A change updates the template: endpoints that were made with its id keep their copy.
         """
         return pulumi.get(self, "registry_auth_id")
+
+    @_builtins.property
+    @pulumi.getter
+    def serverless(self) -> pulumi.Output[_builtins.bool]:
+        """
+        Is the template for endpoints? Always `true`, so that a change by somebody else is drift and is repaired. Default: `true`. A change updates the template.
+        """
+        return pulumi.get(self, "serverless")
 
     @_builtins.property
     @pulumi.getter

@@ -107,6 +107,47 @@ def test_drift_of_env(world: World, template: Life) -> None:
     assert template.refresh() == {}
 
 
+def test_a_template_that_was_made_one_for_pods_is_drift(world: World, template: Life) -> None:
+    """It is always one for endpoints, and the next update makes it one again."""
+    template.up({"name": "n"})
+    world.drift("templates", template.id, serverless=False)
+    assert template.refresh() == {"serverless": "update"}
+    world.forget()
+    assert template.up({"name": "n"}) == {"serverless": "update"}
+    assert world.body("PATCH") == {"serverless": True}
+    assert template.refresh() == {} and template.up({"name": "n"}) == {}
+    (said,) = template.failures({"name": "n", "serverless": False})
+    assert said == "serverless: is always true: this resource is for templates of endpoints; leave it out"
+
+
+def test_taking_over_a_template_for_pods_warns(world: World, template: Life) -> None:
+    """A program states what it will be, and the plan shows that it is not that yet."""
+    world.seed(templates=[{"id": "tmpl0", "name": "pods", "image": "me/x", "serverless": False}])
+    stated = template.take_over("tmpl0")
+    assert stated == {"name": "pods", "image": "me/x", "containerDiskInGb": 20}
+    (said,) = world.notes.warnings
+    assert said.startswith("'pods' is a template for pods, of which no endpoint can be made; the next `pulumi up` makes it one")
+    assert template.plan(stated) == {"serverless": "add"}
+    template.up(stated)
+    assert world.live("templates", "tmpl0")["serverless"] is True
+
+
+def test_a_template_of_somebody_else_cannot_be_changed(world: World, template: Life) -> None:
+    """The API answers as if it were gone, although it shows it; one that is gone is told as such."""
+    stated = template.take_over("vllm0worker")
+    assert template.plan(stated) == {}
+    with pytest.raises(ApiProblem) as caught:
+        template.up({**stated, "args": "--other"})
+    assert "It is there, so it is somebody else's: only its owner can change this template." in str(caught.value)
+    assert "`pulumi state delete`" in str(caught.value)
+    world.restart()
+    mine = Life(world, "PodTemplate", "mine")
+    mine.up({"name": "n"})
+    world.control(f"resources/templates/{mine.id}", None, "DELETE")
+    with pytest.raises(ApiProblem, match="It is gone from Runpod"):
+        mine.up({"name": "n", "args": "--other"})
+
+
 def test_secrets_are_secret_in_settings_too(template: Life) -> None:
     """There is no way around."""
     template.up({"env": {"A": "1"}, "image": "me/x"}, secrets=frozenset({("env", "A"), ("image",)}))
