@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from engine.harness import ROOT
@@ -45,12 +46,15 @@ def test_two_accounts_that_answer_alike_have_no_differences(tmp_path: Path, engi
 
 
 def test_a_run_that_fails_is_swept_and_still_compared(tmp_path: Path, engine_directory: Path, emulator: Running) -> None:
-    """What went wrong is told, the steps before it are compared, and nothing is left on the account."""
+    """What went wrong is told, the steps before it are compared, and nothing is left on the account, whatever the engine leaves there."""
     emulator.fault("status", "PATCH", "/v2/serverless/*", status=500, times=None)
+    emulator.fault("status", "DELETE", "/v2/registries/*", status=400)
+    emulator.fault("status", "DELETE", "/v2/network-volumes/*", status=400)
     emulator.set(job_base_url="https://jobs.example/v2")
     prefix = new_prefix()
     real = run(emulator.url, "key", prefix, tmp_path / "real", engine_directory)
     assert any(problem.startswith("the lifecycle failed") for problem in real.problems)
+    assert any(problem.startswith("destroy failed") for problem in real.problems)
     assert list(real.steps) == ["created", "probes"]
     assert not any(emulator.state()[kind] for kind in PATHS)
     beside = Record({"created": {"endpoints.queue": {"requestUrls": {"run": "https://api.runpod.ai/v2/<queue>/run"}}}})
@@ -69,6 +73,52 @@ def test_what_cannot_be_deleted_is_named(emulator: Running) -> None:
         (left,) = account.sweep("mine-")
     assert left.startswith("/templates/held 'mine-held' (its deletion was answered with 400")
     assert [item["id"] for item in emulator.state()["templates"]] == ["held"]
+
+
+ONE_OF_EACH = {
+    "endpoints": [{"id": "e", "name": "mine-e"}],
+    "templates": [{"id": "t", "name": "mine-t"}],
+    "networkVolumes": [{"id": "v", "name": "mine-v"}],
+    "registries": [{"id": "r", "name": "mine-r"}],
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("kind", ["serverless", "templates", "network-volumes", "registries"])
+def test_a_sweep_outlives_a_connection_that_breaks(emulator: Running, kind: str, method: str) -> None:
+    """What only reads or deletes is tried again."""
+    emulator.seed(**ONE_OF_EACH)
+    emulator.fault("reset-before", method, f"/v2/{kind}*")
+    pauses: list[float] = []
+    with Account(emulator.url, "key", pauses.append) as account:
+        assert account.sweep("mine-") == []
+    assert pauses == [0.5]
+    assert not any(emulator.state()[name] for name in PATHS)
+
+
+def test_what_cannot_be_swept_keeps_nothing_else(emulator: Running) -> None:
+    """Neither an item whose deletion is never answered nor a kind that cannot be listed; both are told."""
+    emulator.seed(**ONE_OF_EACH)
+    emulator.fault("reset-before", "DELETE", "/v2/serverless/*", times=None)
+    emulator.fault("status", "GET", "/v2/templates", status=403, times=None)
+    with Account(emulator.url, "key", lambda seconds: None) as account:
+        endpoint, templates = account.sweep("mine-")
+    assert endpoint.startswith("/serverless/e 'mine-e' (its deletion was not answered: ")
+    assert templates.startswith("/templates/… (what is there could not be listed: GET /templates answered 403")
+    assert {name: len(emulator.state()[name]) for name in PATHS} == {
+        "endpoints": 1,
+        "templates": 1,
+        "networkVolumes": 0,
+        "registries": 0,
+    }
+
+
+def test_a_creation_is_not_tried_again(emulator: Running) -> None:
+    """Where the connection breaks, it may have been carried out."""
+    emulator.fault("commit-then-drop", "POST", "/v2/templates")
+    with Account(emulator.url, "key") as account, pytest.raises(httpx.TransportError):
+        account.ask("POST", "/templates", {"name": "x", "image": "y"})
+    assert len(emulator.state()["templates"]) == 1
 
 
 def test_the_rate_limit_is_waited_for(emulator: Running) -> None:
