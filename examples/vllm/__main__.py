@@ -6,11 +6,15 @@ import pulumi_runpod_serverless as runpod
 
 config = pulumi.Config()
 
-# What stands behind `or` lets the program run as it is on the emulator; README.md says how to set your own.
+# README.md says how to set these. None has a default: with somebody else's the endpoint would come up and serve nothing.
+image = config.require("image")
+user, password = config.require("registryUser"), config.require_secret("registryPassword")
+token = config.require_secret("hfToken")
+
 registry = runpod.Registry(
     "registry",
-    username=config.get("registryUser") or "somebody",
-    password=config.get_secret("registryPassword") or "a-password",  # secret in the state by itself
+    username=user,
+    password=password,  # secret in the state by itself
 )
 
 models = runpod.NetworkVolume(
@@ -22,7 +26,7 @@ models = runpod.NetworkVolume(
 
 llm = runpod.Endpoint(
     "llm",
-    image=config.get("image") or "ghcr.io/somebody/vllm:1",
+    image=image,
     template=runpod.PodTemplateSettingsArgs(
         registry_auth_id=registry.id,  # the image is pulled with these credentials
         container_disk_in_gb=40,
@@ -35,7 +39,7 @@ llm = runpod.Endpoint(
     env={
         "MODEL_NAME": config.get("model") or "meta-llama/Llama-3.1-8B-Instruct",
         "BASE_PATH": "/runpod-volume",  # where this worker keeps its models
-        "HF_TOKEN": config.get_secret("hfToken") or "hf_token",  # the model is gated
+        "HF_TOKEN": token,  # the model is gated
     },
 )
 

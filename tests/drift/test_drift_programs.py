@@ -11,6 +11,7 @@ import pytest
 
 from drift.support import identifiers, paths, resource, search_one, with_hosts
 from engine.harness import ROOT, Stack
+from engine.programs import configure
 from runpod_serverless_provider.drift import SECRET, CauseKind, PropertyDrift, StackReport, Up
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def test_an_example_has_no_drift(stack: Stack, emulator: Running, tmp_path: Path
     """What was brought up as it stands there and touched by nobody is clean; and nothing of it waits to be deployed."""
     shutil.copytree(folder, stack.directory, dirs_exist_ok=True)
     with_hosts(stack, tmp_path / "hosts")
-    stack.configure("deletionProtection", "false")
+    configure(stack, folder.name)
     stack.up()
     assert search_one(stack) == StackReport("dev", folder.name)
 

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from engine.harness import ROOT, Outcome, Stack
-from engine.programs import sent
+from engine.programs import NEEDED, SECRETS, sent
 
 if TYPE_CHECKING:
     from pulumi import automation
@@ -31,7 +31,7 @@ def _python(stack: Stack, example: str) -> automation.Stack:
 def _set(program: automation.Stack, **config: str) -> None:
     from pulumi import automation
 
-    program.set_all_config({name: automation.ConfigValue(value, secret="oken" in name) for name, value in config.items()})
+    program.set_all_config({name: automation.ConfigValue(value, secret=name in SECRETS) for name, value in config.items()})
 
 
 def _live(emulator: Running) -> dict[str, dict[str, Any]]:
@@ -46,14 +46,14 @@ def _ops(outcome: Outcome) -> dict[str, str]:
 def test_vllm_is_reached_as_openai_is(stack: Stack, emulator: Running) -> None:
     """The URL is what an OpenAI client takes, the image is pulled with the credentials, and another token keeps the endpoint."""
     program = _python(stack, "vllm")
-    _set(program, hfToken="hf_first")
+    _set(program, **NEEDED["vllm"])
     outputs = program.up().outputs
     (live,) = emulator.state()["endpoints"]
     assert outputs["openaiUrl"].value == f"{emulator.url}/v2/{live['id']}/openai/v1"
     assert live["registry"] == emulator.state()["registries"][0]["id"]
     assert live["networkVolumes"] == [emulator.state()["networkVolumes"][0]["id"]]
     assert set(live["gpu"]["pools"]) == {"ADA_80_PRO", "AMPERE_80"}
-    _set(program, hfToken="hf_second")
+    _set(program, **{**NEEDED["vllm"], "hfToken": "hf_second"})
     emulator.clear_requests()
     assert program.up().outputs["endpointId"].value == live["id"]
     assert sent(emulator) == ["PATCH /serverless/{id}"]

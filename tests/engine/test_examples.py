@@ -13,6 +13,7 @@ import yaml
 from pulumi import automation
 
 from engine.harness import ROOT, Stack
+from engine.programs import NEEDED, configure
 
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
@@ -62,7 +63,7 @@ class Example:
 def test_an_example_lives_its_whole_life(stack: Stack, emulator: Running, folder: Path) -> None:
     """An example runs on the emulator as its files stand there, with protection lifted so that it can go."""
     example = Example(folder, stack)
-    stack.configure("deletionProtection", "false")
+    configure(stack, folder.name)
     created = example.up()
     assert set(created) == {"create"}
     assert all(example.outputs().values())
@@ -70,6 +71,16 @@ def test_an_example_lives_its_whole_life(stack: Stack, emulator: Running, folder
     assert set(example.refresh()) == {"same"}
     example.expect_no_changes()
     stack.destroy()
+    assert [emulator.state()[kind] for kind in KINDS if emulator.state()[kind]] == []
+
+
+@pytest.mark.parametrize("missing", NEEDED["vllm"])
+def test_an_example_deploys_nothing_in_the_place_of_what_it_needs(stack: Stack, emulator: Running, missing: str) -> None:
+    """Credentials, an image or a token of nobody's would come up, cost money and serve nothing; the error says how to set them."""
+    example = Example(ROOT / "examples" / "vllm", stack)
+    configure(stack, "vllm", without=missing)
+    with pytest.raises(Exception, match=f"Missing required configuration variable 'vllm:{missing}'"):
+        example.up()
     assert [emulator.state()[kind] for kind in KINDS if emulator.state()[kind]] == []
 
 
