@@ -18,7 +18,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from schemathesis import GenerationMode
 
-from emulator import strategies
+from emulator import negatives, strategies
 from emulator.conftest import Api, in_process
 from runpod_emulator.app import ROUTES
 
@@ -294,6 +294,28 @@ def test_every_answer_is_documented(account, judge, generator, method, path, mod
 
     ask()
     assert len(sent) >= CASES, f"only {len(sent)} cases"
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES, ids=[f"{method} {path}" for method, path in WRITES])
+def test_a_body_that_breaks_one_constraint_is_refused(account, judge, document, method, path):
+    """Each constraint that the document has for a body is broken by itself, and none is left out; the unbroken bodies are accepted."""
+    content = judge.operation(method, path)["requestBody"]["content"]["application/json"]
+    schema = negatives.inlined(document, content["schema"])
+    met = set()
+    for id, body in negatives.WIDE[method, path]:
+        furnish(account)
+        before, place = resources(account), path.replace("{id}", id)
+        assert judge.accepts(method, path, body)
+        for broken in negatives.breaks(schema, body):
+            told = f"{broken.constraint} broken by {broken.value!r}"
+            assert not judge.accepts(method, path, broken.value), f"{told}, which the document allows"
+            response = account.send(method, place, content=json.dumps(broken.value), headers={"Content-Type": "application/json"})
+            assert response.status_code in (400, 422), f"{told} answered {response.status_code}: {response.text}"
+            judge.check(method, path, response)
+            assert resources(account) == before, told
+            met.add(broken.constraint)
+        assert account.send(method, place, json=body).is_success
+    assert met == set(negatives.constraints(schema))
 
 
 def test_the_cases_are_two_thousand_and_more():
