@@ -114,6 +114,7 @@ def probes(prefix: str) -> list[Probe]:
         "more disk than the size may have": {"disk": 21},
         "an unknown data center": {"dataCenterIds": ["XX-YY-1"]},
         "an unknown volume": {"networkVolumes": ["nowhere"]},
+        "unknown registry credentials": {"registry": "nowhere"},
         "min above max": {"workers": {"min": 2, "max": 1}},
         "more workers than the quota": {"workers": {"min": 0, "max": 1000}},
         "a timeout of 1 ms": {"timeout": 1},
@@ -135,6 +136,8 @@ def probes(prefix: str) -> list[Probe]:
         ("the server's own defaults of a template", "POST", "/templates", template),
         ("a template of the same name", "POST", "/templates", template),
         ("the deletion of a template", "DELETE", "/templates/{id}", None),
+        ("a template with unknown registry credentials", "POST", "/templates", {**template, "registry": "nowhere"}),
+        ("the deletion of that template", "DELETE", "/templates/{id}", None),
         ("a volume of 9 GB", "POST", "/network-volumes", {"name": f"{prefix}probe-volume", "size": 9, "dataCenter": "EU-RO-1"}),
         *((f"an endpoint with {name}", "POST", "/serverless", {**endpoint, **change}) for name, change in wrong.items()),
     ]

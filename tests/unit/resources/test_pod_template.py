@@ -87,6 +87,17 @@ def test_everything_is_cleared_in_place(world: World, template: Life) -> None:
     assert template.refresh() == {} and template.up({"name": "n", "category": "CPU"}) == {}
 
 
+def test_another_category_brings_its_own_managed_image(world: World, template: Life) -> None:
+    """The default follows what it derives from, and an image that the program names does not."""
+    template.up({"name": "n"})
+    world.forget()
+    assert template.up({"name": "n", "category": "CPU"}) == {"category": "update", "image": "update"}
+    assert world.body("PATCH") == {"category": "CPU", "image": "runpod/flash-cpu:py3.12-latest"}
+    assert template.refresh() == {} and template.up({"name": "n", "category": "CPU"}) == {}
+    template.up({"name": "n", "category": "CPU", "image": "me/x"})
+    assert template.up({"name": "n", "category": "NVIDIA", "image": "me/x"}) == {"category": "update"}
+
+
 def test_an_image_that_no_default_brings_is_asked_for(template: Life) -> None:
     """There is no managed worker for AMD."""
     assert template.failures({"category": "AMD"}) == ["image: is required for category AMD, for which there is no managed image"]
