@@ -452,7 +452,7 @@ def refusal(work: Callable[[], Any]) -> str:
     except ProviderFailure as problem:
         return str(problem)
     except grpc.aio.AioRpcError as problem:
-        return re.sub(r"^\S+ '\w+': | --target '\S+'", "", problem.details() or "")
+        return re.sub(r"^\S+ '\w+': ?| --target '\S+'", "", problem.details() or "")
     except Aborted as problem:
         last = str(problem).strip().splitlines()[-1]
         return re.sub(r"^[\w.]+\.RunpodError: \w+ '\w+': ", "", last)

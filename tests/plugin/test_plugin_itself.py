@@ -110,7 +110,7 @@ def test_an_unknown_type_fails_before_anything_is_touched(rpc):
     kinds |= {"Read": P.ReadRequest, "Delete": P.DeleteRequest}
     problem = fail(core, rpc, kinds[rpc](urn="urn:pulumi:d::p::x:y:Z::n"))
     assert problem.code().name == "INVALID_ARGUMENT" and not core.requests
-    assert problem.details() == "x:y:Z 'n': \n  - runpod-serverless has no resource type 'x:y:Z'"
+    assert problem.details() == "x:y:Z 'n':\n  - runpod-serverless has no resource type 'x:y:Z'"
 
 
 def test_type_and_name_come_from_the_request_or_from_the_urn():

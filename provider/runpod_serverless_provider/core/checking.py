@@ -87,7 +87,7 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
     model, news = resource.inputs, without_internals(request.news)
     shown = shown_unless(request.secrets | resource.secrets(frozenset()))
     _, failures = validate(model, news, shown)
-    failures = [Failure(resolvable(failure.path, news), failure.reason) for failure in failures]
+    failures = [Failure(_as_spelled(failure.path, news), failure.reason) for failure in failures]
     names = {info.alias for info in model.model_fields.values()}
     broken = {failure.path[0] for failure in failures}
     draft = _Draft(model, {name: UNKNOWN if name in broken else copy.copy(news[name]) for name in news if name in names}, session)
@@ -119,6 +119,11 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
         return Checked(dict(request.news), tuple(dict.fromkeys(failures)))
     inputs = {name: value for name, value in draft.values.items() if value is not None}
     return Checked({**inputs, DEFAULTS_KEY: sorted(defaulted)})
+
+
+def _as_spelled(path: Path, news: Mapping[str, Any]) -> Path:
+    """Cut a path of the canonical form to what the program says, but for a key that an object of the program lacks."""
+    return path if isinstance(get_in(news, path[:-1]), Mapping) else resolvable(path, news)
 
 
 def _default(item: Facts, draft: _Draft, request: Check, prior: Leaves) -> Any:

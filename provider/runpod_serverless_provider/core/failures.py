@@ -108,7 +108,8 @@ class ApiProblem(ProviderFailure):
 
     def explained(self, attempt: str, advice: str = "") -> ApiProblem:
         """Say what was attempted, and what to do: `advice`, or what the status alone suggests."""
-        self.attempt, self.advice = attempt, advice or _ADVICE.get(self.status, "")
+        is_of_one = self.method != "POST" and self.path.count("/") > 1
+        self.attempt, self.advice = attempt, advice or (_ADVICE.get(self.status, "") if is_of_one or self.status != 404 else "")
         return self
 
 

@@ -115,6 +115,14 @@ class Spelled:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a user may write, in words that complete "must be …", where the canonical form tells less; `hint` follows what is there."""
+
+    words: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
 class EnumName:
     """The enum of the schema that lists the values of a `Literal`."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from .failures import Failure
-from .model import Inputs, leaves_of, lenient, nested_model
+from .model import Inputs, Wanted, leaves_of, lenient, nested_model
 from .values import Path
 
 Shown = Callable[[Path, Any], str]
@@ -42,9 +44,18 @@ def shown_unless(secrets: frozenset[Path]) -> Shown:
     def shown(path: Path, value: Any) -> str:
         if any(path[: len(secret)] == secret or secret[: len(path)] == path for secret in secrets):
             return "[secret]"
-        return repr(value)
+        return written(value)
 
     return shown
+
+
+def written(value: Any) -> str:
+    """Write a value as programs of any language have it: JSON's words, and texts in single quotes."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{written(key)}: {written(item)}' for key, item in value.items())}}}"
+    return f"[{', '.join(map(written, value))}]" if isinstance(value, list | tuple) else repr(value)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -80,19 +91,24 @@ def _failures(model: type[BaseModel], errors: Iterable[ErrorDetails], shown: Sho
         yield Failure(path, _reason(model, path, error, shown))
 
 
-def _siblings(model: type[BaseModel], path: Path) -> list[str]:
+def _siblings(model: type[BaseModel], path: Path) -> dict[str, FieldInfo]:
+    """Return the fields by name among which the last part of `path` is looked for."""
     for part in path[:-1]:
         inner = next((nested_model(info.annotation) for info in model.model_fields.values() if info.alias == part), None)
         if inner is None:
-            return []
+            return {}
         model = inner
-    return [info.alias or "" for info in model.model_fields.values()]
+    return {info.alias or "": info for info in model.model_fields.values()}
 
 
 def _reason(model: type[BaseModel], path: Path, error: ErrorDetails, shown: Shown) -> str:
     kind, context, value = error["type"], error.get("ctx", {}), shown(path, error["input"])
     if kind == "extra_forbidden":
         return f"there is no such property{did_you_mean(str(path[-1]), _siblings(model, path), 1)}"
+    field = _siblings(model, path).get(str(path[-1]))
+    wanted = next((item for item in field.metadata if isinstance(item, Wanted)), None) if field else None
+    if wanted and kind in ("literal_error", "dict_type", "model_type"):
+        return f"must be {wanted.words}, not {value}{wanted.hint}"
     if kind in ("greater_than_equal", "less_than_equal"):
         bound = context.get("ge", context.get("le"))
         return f"must be at {'least' if kind == 'greater_than_equal' else 'most'} {bound}, not {value}"
@@ -116,4 +132,6 @@ def _reason(model: type[BaseModel], path: Path, error: ErrorDetails, shown: Show
         "model_type": "an object",
         "model_attributes_type": "an object",
     }.get(kind)
-    return f"must be {expected}, not {value}" if expected else f"{error['msg']} (got {value})"
+    is_bare = kind == "string_type" and isinstance(error["input"], bool | int | float) and value == written(error["input"])
+    hint = "; put it in quotes" if is_bare else ""
+    return f"must be {expected}, not {value}{hint}" if expected else f"{error['msg']} (got {value})"

@@ -58,7 +58,8 @@ def translate(problem: Exception, subject: str) -> Status:
     """Word `problem`, met while working on `subject`. Secrets are not removed here; `CreatedButFailed` is the server's own."""
     code, text = _code(problem), _text(problem)
     details = pack_status(code, text, missing_key_details()) if isinstance(problem, MissingKey) else None
-    message = f"{subject}: {text}" if subject and details is None else text
+    colon = ":" if text.startswith("\n") else ": "  # before a list
+    message = f"{subject}{colon}{text}" if subject and details is None else text
     return Status(code, shorten(message), details)
 
 

@@ -24,6 +24,7 @@ from ..core.model import (
     Spelled,
     StateOnly,
     Updates,
+    Wanted,
     below,
     nest,
 )
@@ -114,6 +115,7 @@ class PodTemplateSettings(Inputs):
         forms.Env | None,
         At("env", clear={}),
         Updates(),
+        Wanted("a map, or a list of {key, value}"),
         Spelled(
             one_of(
                 {"type": "object", "additionalProperties": {"type": "string"}},
@@ -201,6 +203,7 @@ class EndpointInputs(Inputs):
     workers: Annotated[
         Workers | None,
         forms.WorkersForm,
+        Wanted("a whole number, or an object {min, max}"),
         Spelled(one_of({"type": "integer"}, reference("Workers"))),
         Updates(),
         Default(lambda lookup: {"min": 0, "max": 1}, "`{min: 0, max: 1}`", is_certain=True),
@@ -242,6 +245,7 @@ class EndpointInputs(Inputs):
     flashboot: Annotated[
         Literal["OFF", "FLASHBOOT", "PRIORITY_FLASHBOOT"] | None,
         forms.FlashBootForm,
+        Wanted("true, false, 'OFF', 'FLASHBOOT' or 'PRIORITY_FLASHBOOT'"),
         EnumName("FlashBoot", "How workers start from cached images."),
         Spelled(one_of({"type": "boolean"}, *word_of("FlashBoot"))),
         Recreates(f"another way of starting {_WORKERS}"),
@@ -255,7 +259,11 @@ class EndpointInputs(Inputs):
     ] = None
     """ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies
     once. Properties given here win; `env` is merged by key."""
-    template: Annotated[PodTemplateSettings | None, Updates("its fields say what a change of each does")] = None
+    template: Annotated[
+        PodTemplateSettings | None,
+        Updates("its fields say what a change of each does"),
+        Wanted("an object", "; the id of a template goes into templateId"),
+    ] = None
     """Container settings beside the image."""
     python_version: Annotated[
         Literal["3.10", "3.11", "3.12", "3.13"] | None,
@@ -468,6 +476,9 @@ class Endpoint(Resource):
     def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
         """Translate refusals for quota and capacity."""
         said = f"{problem.detail} {' '.join(problem.errors)}".lower()
+        template = task.planned.get(("templateId",))
+        if problem.status == 404 and problem.method == "POST" and template is not None and "template" in said:
+            return f"templateId: {template!r} is no template of this account, nor a public one."
         if "quota" in said and "worker" in said:
             return _quota_advice(task.planned, replaced)
         if "no longer any instances" in said:

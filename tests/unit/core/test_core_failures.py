@@ -57,11 +57,20 @@ def test_the_text_of_a_failure(failure: ProviderFailure, text: str) -> None:
     assert str(failure) == text
 
 
-@pytest.mark.parametrize(("status", "word"), [(401, "RUNPOD_API_KEY"), (403, "read and write access"), (404, "`pulumi refresh`")])
+@pytest.mark.parametrize(("status", "word"), [(401, "RUNPOD_API_KEY"), (403, "read and write access")])
 def test_some_statuses_say_by_themselves_what_to_do(status: int, word: str) -> None:
     """Unless the resource knows better."""
     assert word in str(_problem(status=status).explained("x"))
     assert word not in str(_problem(status=status).explained("x", "Wait."))
+
+
+def test_only_what_was_there_can_be_gone() -> None:
+    """Of what has an id, that is, and not of what is to be created, nor of a list."""
+    for method in ("GET", "PATCH", "DELETE"):
+        assert "gone from Runpod; run `pulumi refresh`" in str(ApiProblem(method, "/serverless/x", 404).explained("x"))
+        assert "gone" not in str(ApiProblem(method, "/serverless", 404).explained("x"))
+    assert "gone" not in str(ApiProblem("POST", "/serverless", 404).explained("x"))
+    assert "gone" not in str(ApiProblem("POST", "/serverless/x", 404).explained("x"))
 
 
 def test_all_failures_are_of_one_family() -> None:

@@ -55,13 +55,13 @@ def test_no_more_than_asked_for() -> None:
 WORDS: Final = [
     ({}, "name: is required"),
     ({"name": ""}, "name: must not be empty"),
-    ({"name": 1}, "name: must be a string, not 1"),
+    ({"name": 1}, "name: must be a string, not 1; put it in quotes"),
     ({"name": "n", "inner": {"size": 0}}, "inner.size: must be at least 1, not 0"),
     ({"name": "n", "inner": {"sise": 1, "size": 1}}, "inner.sise: there is no such property; did you mean 'size'?"),
     ({"name": "n", "inner": {}}, "inner.size: is required"),
     ({"name": "n", "inner": 3}, "inner: must be an object, not 3"),
     ({"name": "n", "flag": 1}, "flag: must be true or false, not 1"),
-    ({"name": "n", "tags": {1: 2}}, "tags[1]: must be a string, not 1"),
+    ({"name": "n", "tags": {1: 2}}, "tags[1]: must be a string, not 1; put it in quotes"),
     ({"name": "n", "wait": "soon"}, "wait: Input should be a valid timedelta (got 'soon')"),
 ]
 

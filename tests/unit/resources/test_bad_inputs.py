@@ -31,9 +31,12 @@ WRONG: Final[list[tuple[dict[str, Any], str, tuple[str, ...]]]] = [
     ({"workers": {"min": 3, "max": 2}}, "workers", ("min (3) must not exceed max (2)",)),
     ({"workers": -1}, "workers", ("must be at least 0, not -1",)),
     ({"workers": {"min": -1, "max": 2}}, "workers.min", ("must be at least 0, not -1",)),
-    ({"workers": {"min": 1}}, "workers", ("is required",)),
-    ({"workers": "many"}, "workers", ("must be an object, not 'many'",)),
-    ({"workers": True}, "workers", ("must be an object, not True",)),
+    ({"workers": {"min": 1}}, "workers.max", ("is required",)),
+    ({"workers": "5"}, "workers", ("must be a whole number, or an object {min, max}, not '5'",)),
+    ({"workers": True}, "workers", ("must be a whole number, or an object {min, max}, not true",)),
+    ({"template": "tpl"}, "template", ("must be an object, not 'tpl'; the id of a template goes into templateId",)),
+    ({"template": {"env": "A=1"}}, "template.env", ("must be a map, or a list of {key, value}, not 'A=1'",)),
+    ({"template": {"env": [{"key": "A", "value": False}]}}, "template.env", ("must be a string, not false; put it in quotes",)),
     ({"idleTimeout": 0}, "idleTimeout", ("must be at least 1, not 0",)),
     ({"idleTimeout": 3601}, "idleTimeout", ("must be at most 3600, not 3601",)),
     (
@@ -47,7 +50,7 @@ WRONG: Final[list[tuple[dict[str, Any], str, tuple[str, ...]]]] = [
     ({"scalerValue": 0.25}, "scalerValue", ("at least 0.5, not 0.25",)),
     ({"scalerValue": 2.5, "scalerType": "REQUEST_COUNT"}, "scalerValue", ("a whole number from 1, not 2.5",)),
     ({"scalerValue": 0, "type": "LOAD_BALANCER"}, "scalerValue", ("a whole number from 1, not 0",)),
-    ({"scalerValue": True}, "scalerValue", ("must be a number, not True",)),
+    ({"scalerValue": True}, "scalerValue", ("must be a number, not true",)),
     ({"scalerValue": float("inf")}, "scalerValue", ("must be a number, not inf",)),
     ({"scalerValue": "4"}, "scalerValue", ("must be a number, not '4'",)),
     ({"executionTimeoutMs": 1}, "executionTimeoutMs", ("0 (no limit) or 5000 to 604800000 milliseconds, not 1",)),
@@ -70,7 +73,10 @@ WRONG: Final[list[tuple[dict[str, Any], str, tuple[str, ...]]]] = [
     ({"template": {"env": {"A": None}}}, "template.env.A", ("must be a string",)),
     ({"env": {"": "x"}}, "env", ("the key '' is not the name of an environment variable",)),
     ({"env": {"A=B": "x"}}, "env", ("the key 'A=B'",)),
-    ({"env": {"A": 1}}, "env.A", ("must be a string",)),
+    ({"env": {"A": 1}}, "env.A", ("must be a string, not 1; put it in quotes",)),
+    ({"env": {"A": True}}, "env.A", ("must be a string, not true; put it in quotes",)),
+    ({"env": {"A": None}}, "env.A", ("must be a string, not null",)),
+    ({"env": {"A": ["x", {"b": None}]}}, "env.A", ("must be a string, not ['x', {'b': null}]",)),
     ({"env": {"A.B": {}}}, 'env["A.B"]', ("must be a string",)),
     ({"env": "A=1"}, "env", ("must be a map, not 'A=1'",)),
     ({"minCudaVersion": "twelve"}, "minCudaVersion", ("like '12.8'", "not 'twelve'")),
@@ -84,8 +90,8 @@ WRONG: Final[list[tuple[dict[str, Any], str, tuple[str, ...]]]] = [
     ({"pythonVersion": "3.12", "template": {"image": "me/x"}}, "pythonVersion", ("it means nothing beside template.image",)),
     ({"pythonVersion": "3.12", "image": "me/x", "templateId": "t"}, "pythonVersion", ("beside image and templateId",)),
     ({"pythonVersion": "3.12", "templateId": "t"}, "pythonVersion", ("it means nothing beside templateId",)),
-    ({"flashboot": "YES"}, "flashboot", ("must be one of 'OFF', 'FLASHBOOT' or 'PRIORITY_FLASHBOOT', not 'YES'",)),
-    ({"flashboot": 1}, "flashboot", ("must be one of", "not 1")),
+    ({"flashboot": "YES"}, "flashboot", ("must be true, false, 'OFF', 'FLASHBOOT' or 'PRIORITY_FLASHBOOT', not 'YES'",)),
+    ({"flashboot": 1}, "flashboot", ("must be true, false, 'OFF'", "not 1")),
     ({"updateStrategy": "inplace"}, "updateStrategy", ("must be one of 'replace' or 'inPlace'",)),
     ({"wrokers": 1}, "wrokers", ("there is no such property; did you mean 'workers'?",)),
     ({"gpus": "ADA_24"}, "gpus", ("did you mean 'gpu'?",)),
@@ -280,6 +286,19 @@ def test_a_lack_of_capacity_says_what_to_change(world: World, endpoint: Life) ->
     world.fault(action="status", method="POST", status=400, detail=detail)
     with pytest.raises(ApiProblem, match=r"No worker with these specifications .* `gpu` .* `datacenter`"):
         endpoint.up({"image": "me/x", "gpu": "ADA_24"})
+
+
+def test_a_template_that_nobody_has_is_told_by_its_property(world: World, endpoint: Life) -> None:
+    """The API says that a template is missing, which is nothing that was there before; another 404 of a create tells nothing."""
+    with pytest.raises(ApiProblem) as caught:
+        endpoint.up({"templateId": "nope", "name": "n"})
+    said = "creating the endpoint 'n' failed: Runpod answered 404 to POST /serverless: template not found"
+    assert str(caught.value) == f"{said}. templateId: 'nope' is no template of this account, nor a public one."
+    world.fault(action="status", method="POST", status=404, detail="no such moon", times=2)
+    for program in ({"templateId": "nope"}, {"image": "me/x"}):
+        with pytest.raises(ApiProblem) as caught:
+            endpoint.up({**program, "name": "n"})
+        assert str(caught.value).endswith("404 to POST /serverless: no such moon")
 
 
 @pytest.mark.parametrize("detail", ["the moon is full", "the volume quota is used up", "a worker is no image"])

@@ -48,7 +48,7 @@ WRONG: Final = [
     ({"size": 9}, "size: must be at least 10, not 9"),
     ({"size": 4097}, "size: must be at most 4096, not 4097"),
     ({"size": 10.5}, "size: must be a whole number, not 10.5"),
-    ({"size": True}, "size: must be a whole number, not True"),
+    ({"size": True}, "size: must be a whole number, not true"),
     ({"type": "FAST"}, "type: must be one of 'STANDARD' or 'HIGH_PERFORMANCE', not 'FAST'"),
     ({"datacenter": ["EU-RO-1"]}, "datacenter: must be a string, not ['EU-RO-1']"),
     ({"dataCenter": "EU-RO-1"}, "dataCenter: there is no such property; did you mean 'datacenter'?"),

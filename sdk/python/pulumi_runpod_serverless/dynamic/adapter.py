@@ -68,7 +68,7 @@ class Matter:
 
     def said(self, text: str) -> str:
         """Word a message about this resource, for it is shown at the stack: the engine tells no URN."""
-        return self.redact(f"{self.subject}: {text}")
+        return self.redact(f"{self.subject}:{'' if text.startswith(chr(10)) else ' '}{text}")
 
 
 def _about(
