@@ -133,15 +133,20 @@ def test_a_created_but_failed_resource_keeps_its_id(rpc):
     """Its properties are known, its secrets wrapped, its reasons clean, and the rich status agrees with the plain one."""
     problem = failures.CreatedButFailed(
         "e1",
-        {"token": "t0ps", "a": UNKNOWN, "env": {"A": "x", "B": "y"}, "made": "m"},
+        {"token": "t0ps", "a": UNKNOWN, "env": {"A": "x", "B": "y"}, "made": "m", "is": True},
         (f"no capacity for {KEY}", "", "and not 'x'"),
         secrets=frozenset({("made",)}),
     )
-    caught = fail(core_that(problem), rpc, request_of(rpc, planned={"env": {"A": secret("x")}}))
+    caught = fail(core_that(problem), rpc, request_of(rpc, planned={"env": {"A": secret("x")}, "is": secret(True)}))
     failed = detail(caught, P.ErrorResourceInitFailed())
     assert caught.code().name == "UNKNOWN"
     assert failed.id == "e1" and list(failed.reasons) == ["no capacity for [secret]", "and not '[secret]'"]
-    assert plain(failed.properties) == {"token": secret("t0ps"), "env": secret({"A": "x", "B": "y"}), "made": secret("m")}
+    assert plain(failed.properties) == {
+        "token": secret("t0ps"),
+        "env": secret({"A": "x", "B": "y"}),
+        "made": secret("m"),
+        "is": secret(True),  # what the call says is secret, where no text gives it away
+    }
     assert not failed.HasField("inputs")
     assert caught.details() == f"{TOKEN} 'llm': no capacity for [secret]; and not '[secret]'"
 
@@ -200,7 +205,7 @@ def test_every_failure_has_its_code_and_names_the_resource(rpc, problem, code):
     """Only a bug makes the CLI call the state corrupt; none holds the key."""
     caught = fail(core_that(problem), rpc, request_of(rpc))
     assert caught.code().name == code
-    prefix = f"{TOKEN} 'llm': "
+    prefix = f"{TOKEN} 'llm':"
     assert caught.details().startswith(prefix) and len(caught.details()) > len(prefix) and KEY not in caught.details()
     if code == "INTERNAL":
         assert "ValueError at support.py:" in caught.details() and "please report" in caught.details()

@@ -143,6 +143,19 @@ class WriteOnly:
     """
 
 
+@dataclass(frozen=True, init=False)
+class Brings:
+    """The API fills these places of the body from what the value names, once and where the program leaves them out.
+
+    So what the program no longer states can only come back with a new resource: a PATCH that clears it would leave nothing there.
+    """
+
+    places: tuple[tuple[str, ...], ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "places", tuple((name,) for name in names))
+
+
 @dataclass(frozen=True)
 class AutoNamed:
     """The field is the resource's name: it is chosen when left out, at most `max_length` characters long."""

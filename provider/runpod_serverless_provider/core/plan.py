@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .model import Default, Facts, Inputs, Leaves, Recreates, StateOnly, Strategy, WriteOnly, facts_at
+from .model import Brings, Default, Facts, Inputs, Leaves, Recreates, StateOnly, Strategy, WriteOnly, facts_at
 from .values import UNKNOWN, Path, get_in, is_at_or_below, parse_pattern, resolvable
 from .verbs import Change, Kind
 
@@ -17,7 +17,8 @@ _REPLACING: Final = {Kind.ADD: Kind.ADD_REPLACE, Kind.DELETE: Kind.DELETE_REPLAC
 class Step:
     """One change of a canonical leaf.
 
-    `is_drift` says that the inputs agree and only the observed value differs; `is_shadowed`, that another property wins before and after.
+    `is_drift` says that the inputs agree and only the observed value differs; `is_shadowed`, that another property wins before and after;
+    `replaces_anyway`, that `updateStrategy: inPlace` would not help.
     """
 
     path: Path
@@ -25,6 +26,7 @@ class Step:
     old: Any
     new: Any
     replaces: bool
+    replaces_anyway: bool
     is_drift: bool
     is_shadowed: bool
 
@@ -59,6 +61,7 @@ def compare(
     defaults = [parse_pattern(pattern) for pattern in defaulted]
     seen = {path[0] for path in observed}
     places = {facts_at(model, path).at.path for path in planned}
+    brought = {place for path in planned if (copied := facts_at(model, path).marker(Brings)) for place in copied.places}
     known = [path for path, value in planned.items() if path in prior and value is not UNKNOWN]
     winning = [path for path in known if facts_at(model, path).at.is_written]  # over what is nested
     steps = []
@@ -82,8 +85,13 @@ def compare(
         if is_hollow and old is None:
             continue
         is_shadowed = any(_place(model, other) == _place(model, path) for other in winning if len(other) < len(path))
-        replaces = not (is_hollow or is_shadowed) and does_replace(facts, before, new, path, strategy, places)
-        steps.append(Step(path, facts, before, new, replaces, is_drift, is_shadowed))
+        can_clear = facts.at.is_clearable and facts.at.path not in brought
+        means: tuple[Strategy, Strategy] = (strategy, "inPlace")
+        replaces, replaces_anyway = (
+            not (is_hollow or is_shadowed) and does_replace(facts, before, new, path, each, places, can_clear=can_clear)
+            for each in means
+        )
+        steps.append(Step(path, facts, before, new, replaces, replaces_anyway, is_drift, is_shadowed))
     return steps
 
 
@@ -112,7 +120,9 @@ def _pairs(prior: Leaves, planned: Leaves) -> Iterator[tuple[Path, Any, Any]]:
             yield path, prior.get(path), planned.get(path)
 
 
-def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strategy, places: Container[Path]) -> bool:
+def does_replace(
+    facts: Facts, old: Any, new: Any, path: Path, strategy: Strategy, places: Container[Path], *, can_clear: bool
+) -> bool:
     """Say whether a change needs a new resource: by its marker and the strategy, and where a PATCH cannot take the value away.
 
     `places` are those in the API's body that the plan fills.
@@ -125,7 +135,7 @@ def does_replace(facts: Facts, old: Any, new: Any, path: Path, strategy: Strateg
     if strategy == "replace" or not effect.is_patchable:
         return True
     is_presence = path == facts.path and (old is None or new is None)
-    is_lost = new is None and facts.at.is_written and not facts.at.is_clearable and facts.at.path not in places
+    is_lost = new is None and facts.at.is_written and not can_clear and facts.at.path not in places
     return is_lost or (effect.is_presence_fixed and is_presence)
 
 

@@ -63,7 +63,7 @@ class Provider:
         self._functions = {function.token: function for function in functions}
         self._session = Session(api, settings, clock, journal)
         self._taken_over: set[tuple[str, str]] = set()
-        self._replaced: dict[str, Mapping[str, Any]] = {}
+        self._replacements: dict[str, Task] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
@@ -118,8 +118,8 @@ class Provider:
         if not is_of_refresh:
             self._living[request.urn] = request.id
         if is_replaced and not is_of_refresh:
-            self._replaced[request.urn] = request.outputs
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
+            self._replacements[request.urn] = task
             await resource.forewarn(request.id, task)
         hollow = [step.facts for step in steps if step.new is UNKNOWN and step.facts.nested is not None and not is_replaced]
         for item in hollow:
@@ -165,7 +165,7 @@ class Provider:
         except ApiProblem as problem:
             if problem.attempt:  # on what an earlier run left
                 raise
-            advice = resource.advice(problem, task, self._replaced.get(request.urn))
+            advice = resource.advice(problem, task, self._replacements.get(request.urn))
             raise problem.explained(f"creating the {resource.noun} {_name(planned)}", advice) from None
         found = made.found
         self._living[request.urn] = str(found["id"])

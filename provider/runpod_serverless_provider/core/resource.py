@@ -152,8 +152,8 @@ class Resource:
     def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
         """Learn from a resource of this kind that passes by; called with inputs or outputs."""
 
-    def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
-        """Say what to do about a refusal; `replaced` are the outputs of the resource that this create replaces."""
+    def advice(self, problem: ApiProblem, task: Task, replacement: Task | None) -> str:
+        """Say what to do about a refusal; `replacement` is the plan that made this create one, with the outputs of what it replaces."""
         return ""
 
     # -- bodies and answers

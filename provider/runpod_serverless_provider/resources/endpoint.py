@@ -12,6 +12,7 @@ from ..core.failures import ApiProblem, CheckFailed, Failure
 from ..core.model import (
     At,
     AutoNamed,
+    Brings,
     Default,
     DerivedFrom,
     EnumName,
@@ -46,7 +47,8 @@ _MANAGED_CUDA_FLOOR: Final = "12.8"
 _DISK_GB: Final = 64
 _LONGEST_TIMEOUT_MS: Final = 7 * 24 * 3600 * 1000
 _PLATFORM_KEYS: Final = ("PORT", "PORT_HEALTH")
-_WORKERS: Final = "recreates workers, as the parameter reference of Flash has it"
+_OF_FLASH: Final = "workers, as the parameter reference of Flash has it"
+_WORKERS: Final = f"recreates {_OF_FLASH}"
 
 
 def _without_own_image(lookup: Lookup) -> bool:
@@ -165,7 +167,7 @@ class EndpointInputs(Inputs):
         forms.GpuWords | None,
         At("gpu", is_written=False, is_read=False),
         Spelled(one_or_many(word_of("GpuGroup", "GpuType"))),
-        Recreates(f"other GPUs {_WORKERS}", is_presence_fixed=True),
+        Recreates(f"other GPUs recreate {_OF_FLASH}", is_presence_fixed=True),
         Default(lambda lookup: None if lookup("cpu") else ANY, "`any`, unless `cpu` is given", ("cpu",)),
     ] = None
     """GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`.
@@ -255,10 +257,12 @@ class EndpointInputs(Inputs):
     template_id: Annotated[
         forms.Text | None,
         At("templateId", is_read=False),
+        Brings("image", "disk", "args", "ports", "registry"),
         Recreates("the API copies a template once, when the endpoint is created", is_patchable=False),
     ] = None
     """ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies
-    once. Properties given here win; `env` is merged by key."""
+    once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program
+    takes a new copy, so that recreates the endpoint."""
     template: Annotated[
         PodTemplateSettings | None,
         Updates("its fields say what a change of each does"),
@@ -286,13 +290,13 @@ class EndpointInputs(Inputs):
     allowed_cuda_versions: Annotated[
         forms.CudaVersions | None,
         At("gpu", "allowedCudaVersions", clear=[], read=lambda versions: sorted(versions)),
-        Recreates(f"other hosts {_WORKERS}"),
+        Recreates(f"other hosts recreate {_OF_FLASH}"),
     ] = None
     """CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`."""
     min_cuda_version: Annotated[
         forms.CudaVersion | None,
         At("gpu", "minCudaVersion", clear=""),
-        Recreates(f"other hosts {_WORKERS}"),
+        Recreates(f"other hosts recreate {_OF_FLASH}"),
         Default(
             _cuda_floor, "`12.8` on the managed GPU image, else none", ("image", "cpu", "allowedCudaVersions", "pythonVersion")
         ),
@@ -456,9 +460,7 @@ class Endpoint(Resource):
     async def forewarn(self, id: str, task: Task) -> None:
         """Say what a replacement costs."""
         names = ", ".join(dict.fromkeys(render_path(step.path) for step in task.steps or () if step.replaces))
-        escape = (
-            "" if _is_in_place(task.planned) else " With `updateStrategy: inPlace`, Runpod rolls out what it can in place instead."
-        )
+        escape = " With `updateStrategy: inPlace`, Runpod rolls it out in place instead." if _would_help_in_place(task) else ""
         await task.voice.inform(
             f"a change of {names} recreates the endpoint: the new one gets another id and other URLs, and when {id!r} is deleted its "
             f"queued and running jobs are cancelled.{escape}"
@@ -473,14 +475,14 @@ class Endpoint(Resource):
                 "of that in the state goes with `pulumi refresh` or its own delete"
             )
 
-    def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
+    def advice(self, problem: ApiProblem, task: Task, replacement: Task | None) -> str:
         """Translate refusals for quota and capacity."""
         said = f"{problem.detail} {' '.join(problem.errors)}".lower()
         template = task.planned.get(("templateId",))
         if problem.status == 404 and problem.method == "POST" and template is not None and "template" in said:
             return f"templateId: {template!r} is no template of this account, nor a public one."
         if "quota" in said and "worker" in said:
-            return _quota_advice(task.planned, replaced)
+            return _quota_advice(task.planned, replacement)
         if "no longer any instances" in said:
             return (
                 "No worker with these specifications is to be had now: name more GPU groups in `gpu` (or CPU sizes in `cpu`), or more "
@@ -614,8 +616,9 @@ def _is_platforms(path: Path) -> bool:
     return len(path) == 2 and path[0] == "env" and path[1] in _PLATFORM_KEYS
 
 
-def _is_in_place(planned: Leaves) -> bool:
-    return planned.get(("updateStrategy",)) == "inPlace"
+def _would_help_in_place(task: Task) -> bool:
+    """Say whether the other strategy would make an update of a plan that replaces."""
+    return task.planned.get(("updateStrategy",)) != "inPlace" and not any(step.replaces_anyway for step in task.steps or ())
 
 
 def _is_as_recorded(gpu: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any]) -> bool:
@@ -720,15 +723,15 @@ async def _warn_of_gaps(planned: Leaves, voice: Voice) -> None:
         await voice.warn("`template.ports` is set, but requests go to the port that `PORT` in `env` names (80 without it)")
 
 
-def _quota_advice(planned: Leaves, replaced: Mapping[str, Any] | None) -> str:
+def _quota_advice(planned: Leaves, replacement: Task | None) -> str:
     most = planned.get(("workers", "max"))
-    old = ((replaced or {}).get("workers") or {}).get("max")
-    if old is None:
+    old = (replacement.outputs.get("workers") or {}).get("max") if replacement else None
+    if replacement is None or old is None:
         return (
             f"workers.max ({most}) counts against the account's worker quota; lower it here or on other endpoints, or ask for more."
         )
     return (
         f"While an endpoint is replaced, both exist for a moment: old max {old} + new max {most} = {old + most} workers count against "
-        "the account's worker quota. Set the resource option `deleteBeforeReplace: true` (the old endpoint then goes first), lower "
-        "workers.max, or use `updateStrategy: inPlace`."
+        "the account's worker quota. Set the resource option `deleteBeforeReplace: true` (the old endpoint then goes first)"
+        f"{', lower workers.max, or use `updateStrategy: inPlace`' if _would_help_in_place(replacement) else ', or lower workers.max'}."
     )

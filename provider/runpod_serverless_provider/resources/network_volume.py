@@ -163,7 +163,7 @@ class NetworkVolume(Resource):
             raise Refused(_refusal(departure))
         return False
 
-    def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
+    def advice(self, problem: ApiProblem, task: Task, replacement: Task | None) -> str:
         """Point at the property that a refusal is about."""
         if "data center" in problem.detail.lower():
             return "Change `datacenter` or `type`; the catalog's data centers list the network volume types of each."

@@ -178,7 +178,7 @@ class PodTemplate(Resource):
             return f"the own template of the endpoint {owner_of(name)!r}; look that up with getEndpoint"
         return "" if found.get("serverless") else "a template for pods, of which no endpoint can be made"
 
-    def advice(self, problem: ApiProblem, task: Task, replaced: Mapping[str, Any] | None) -> str:
+    def advice(self, problem: ApiProblem, task: Task, replacement: Task | None) -> str:
         """Translate refusals for the name, and for a template that is in use."""
         said, name = problem.detail.lower(), str(task.planned.get(("name",)))
         if "unique" in said or "already in use" in said:

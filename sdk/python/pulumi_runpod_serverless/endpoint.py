@@ -52,25 +52,25 @@ class EndpointArgs:
         The set of arguments for constructing a Endpoint resource.
 
         :param pulumi.Input[_builtins.bool] accelerate_downloads: Faster downloads of dependencies for function calls. Travels with each call and is kept in state only. Default: `true`. A change updates the state only, without a request.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]] cpu: CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared. A change recreates the endpoint because another CPU instance recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose. Default: the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`. A change recreates the endpoint because another data center recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] dependencies: Python packages (pip requirements) for function calls. They travel with each call and are kept in state only. A change updates the state only, without a request.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] env: Environment variables of the workers. They win over those of `template` and `templateId`. A change updates the endpoint: workers at work keep the old values until they are replaced, so revoke an old key only after that.
         :param pulumi.Input[_builtins.int] execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days). Default: 0 (no limit). A change updates the endpoint.
         :param pulumi.Input[Union[_builtins.bool, _builtins.str, 'FlashBoot']] flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`. Default: `true`. A change recreates the endpoint because another way of starting recreates workers, as the parameter reference of Flash has it.
-        :param pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType', Sequence[pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType']]]]] gpu: GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType', Sequence[pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType']]]]] gpu: GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreate workers, as the parameter reference of Flash has it.
         :param pulumi.Input[_builtins.int] gpu_count: GPUs per worker, at least 1. Default: 1. A change recreates the endpoint because another number of GPUs recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[_builtins.int] idle_timeout: Seconds that a worker stays up after a request, 1 to 3600. Default: 60; none for a queue with `REQUEST_COUNT`, which has no such setting. A change updates the endpoint.
         :param pulumi.Input[_builtins.str] image: Container image of the workers. Default: the managed Flash worker image for type, compute and `pythonVersion`. A change recreates the endpoint because another image recreates workers, as the parameter reference of Flash has it.
-        :param pulumi.Input[_builtins.str] min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[_builtins.str] min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         :param pulumi.Input[_builtins.str] name: Name in the Runpod console; need not be unique. Default: the resource's name and seven random hexadecimal digits, or as the project's autonaming says. A change updates the endpoint: the endpoint keeps its id and its URLs.
         :param pulumi.Input[_builtins.str] python_version: Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`. Default: `3.12`. A change recreates the endpoint because it chooses the managed image.
         :param pulumi.Input[Union[_builtins.str, 'ScalerType']] scaler_type: What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`. Default: `QUEUE_DELAY` for a queue, `REQUEST_COUNT` for a load balancer. A change updates the endpoint.
         :param pulumi.Input[_builtins.float] scaler_value: With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1. Default: 4. A change updates the endpoint.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] system_dependencies: System packages (apt) for function calls. They travel with each call and are kept in state only. A change updates the state only, without a request.
         :param pulumi.Input['PodTemplateSettingsArgs'] template: Container settings beside the image.
-        :param pulumi.Input[_builtins.str] template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
+        :param pulumi.Input[_builtins.str] template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program takes a new copy, so that recreates the endpoint. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
         :param pulumi.Input[Union[_builtins.str, 'EndpointType']] type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP). Default: `QUEUE`. A change recreates the endpoint because the API cannot change how requests are routed, also with `updateStrategy: inPlace`.
         :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] update_strategy: What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`). Default: the provider's `defaultUpdateStrategy`, else `replace`. A change updates the state only, without a request.
         :param pulumi.Input[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center. A change recreates the endpoint because other storage recreates workers, as the parameter reference of Flash has it.
@@ -144,7 +144,7 @@ class EndpointArgs:
     @pulumi.getter(name="allowedCudaVersions")
     def allowed_cuda_versions(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
         """
-        CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         """
         return pulumi.get(self, "allowed_cuda_versions")
 
@@ -228,7 +228,7 @@ class EndpointArgs:
     @pulumi.getter
     def gpu(self) -> Any:
         """
-        GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreates workers, as the parameter reference of Flash has it.
+        GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreate workers, as the parameter reference of Flash has it.
         """
         return pulumi.get(self, "gpu")
 
@@ -276,7 +276,7 @@ class EndpointArgs:
     @pulumi.getter(name="minCudaVersion")
     def min_cuda_version(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         """
         return pulumi.get(self, "min_cuda_version")
 
@@ -360,7 +360,7 @@ class EndpointArgs:
     @pulumi.getter(name="templateId")
     def template_id(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
+        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program takes a new copy, so that recreates the endpoint. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
         """
         return pulumi.get(self, "template_id")
 
@@ -467,25 +467,25 @@ class Endpoint(pulumi.CustomResource):
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
         :param pulumi.Input[_builtins.bool] accelerate_downloads: Faster downloads of dependencies for function calls. Travels with each call and is kept in state only. Default: `true`. A change updates the state only, without a request.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] allowed_cuda_versions: CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]] cpu: CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared. A change recreates the endpoint because another CPU instance recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose. Default: the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`. A change recreates the endpoint because another data center recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] dependencies: Python packages (pip requirements) for function calls. They travel with each call and are kept in state only. A change updates the state only, without a request.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] env: Environment variables of the workers. They win over those of `template` and `templateId`. A change updates the endpoint: workers at work keep the old values until they are replaced, so revoke an old key only after that.
         :param pulumi.Input[_builtins.int] execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days). Default: 0 (no limit). A change updates the endpoint.
         :param pulumi.Input[Union[_builtins.bool, _builtins.str, 'FlashBoot']] flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`. Default: `true`. A change recreates the endpoint because another way of starting recreates workers, as the parameter reference of Flash has it.
-        :param pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType', Sequence[pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType']]]]] gpu: GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType', Sequence[pulumi.Input[Union[_builtins.str, 'GpuGroup', 'GpuType']]]]] gpu: GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreate workers, as the parameter reference of Flash has it.
         :param pulumi.Input[_builtins.int] gpu_count: GPUs per worker, at least 1. Default: 1. A change recreates the endpoint because another number of GPUs recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[_builtins.int] idle_timeout: Seconds that a worker stays up after a request, 1 to 3600. Default: 60; none for a queue with `REQUEST_COUNT`, which has no such setting. A change updates the endpoint.
         :param pulumi.Input[_builtins.str] image: Container image of the workers. Default: the managed Flash worker image for type, compute and `pythonVersion`. A change recreates the endpoint because another image recreates workers, as the parameter reference of Flash has it.
-        :param pulumi.Input[_builtins.str] min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        :param pulumi.Input[_builtins.str] min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         :param pulumi.Input[_builtins.str] name: Name in the Runpod console; need not be unique. Default: the resource's name and seven random hexadecimal digits, or as the project's autonaming says. A change updates the endpoint: the endpoint keeps its id and its URLs.
         :param pulumi.Input[_builtins.str] python_version: Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`. Default: `3.12`. A change recreates the endpoint because it chooses the managed image.
         :param pulumi.Input[Union[_builtins.str, 'ScalerType']] scaler_type: What makes Runpod add workers. A load balancer knows only `REQUEST_COUNT`. Default: `QUEUE_DELAY` for a queue, `REQUEST_COUNT` for a load balancer. A change updates the endpoint.
         :param pulumi.Input[_builtins.float] scaler_value: With `QUEUE_DELAY`: seconds that a request may wait, at least 0.5. With `REQUEST_COUNT`: requests for each worker, a whole number from 1. Default: 4. A change updates the endpoint.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] system_dependencies: System packages (apt) for function calls. They travel with each call and are kept in state only. A change updates the state only, without a request.
         :param pulumi.Input[Union['PodTemplateSettingsArgs', 'PodTemplateSettingsArgsDict']] template: Container settings beside the image.
-        :param pulumi.Input[_builtins.str] template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
+        :param pulumi.Input[_builtins.str] template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program takes a new copy, so that recreates the endpoint. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
         :param pulumi.Input[Union[_builtins.str, 'EndpointType']] type: How requests reach workers: `QUEUE` (jobs) or `LOAD_BALANCER` (straight HTTP). Default: `QUEUE`. A change recreates the endpoint because the API cannot change how requests are routed, also with `updateStrategy: inPlace`.
         :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] update_strategy: What a change that recreates does. `replace`: a new endpoint with a new id, then the old one is deleted. `inPlace`: one PATCH, a rolling release that keeps id and URLs, wherever the API can (not for `type`, `templateId`, or between `gpu` and `cpu`). Default: the provider's `defaultUpdateStrategy`, else `replace`. A change updates the state only, without a request.
         :param pulumi.Input[Union[_builtins.str, 'NetworkVolume', Sequence[pulumi.Input[Union[_builtins.str, 'NetworkVolume']]]]] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center. A change recreates the endpoint because other storage recreates workers, as the parameter reference of Flash has it.
@@ -648,7 +648,7 @@ class Endpoint(pulumi.CustomResource):
     @pulumi.getter(name="allowedCudaVersions")
     def allowed_cuda_versions(self) -> pulumi.Output[Optional[Sequence[_builtins.str]]]:
         """
-        CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        CUDA versions (`major.minor`) of hosts that workers may run on, matched exactly. Excludes `minCudaVersion`. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         """
         return pulumi.get(self, "allowed_cuda_versions")
 
@@ -720,7 +720,7 @@ class Endpoint(pulumi.CustomResource):
     @pulumi.getter
     def gpu(self) -> pulumi.Output[Optional[Sequence[_builtins.str]]]:
         """
-        GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreates workers, as the parameter reference of Flash has it.
+        GPU groups (pools) and GPU types that workers may run on, one or a list. Excludes `cpu`. A type selects its pool and excludes the pool's other cards. The order means nothing: Runpod places a worker wherever there is capacity. `any` is all serverless pools as of the creation; pools that appear later are no change. Default: `any`, unless `cpu` is given. A change recreates the endpoint because other GPUs recreate workers, as the parameter reference of Flash has it.
         """
         return pulumi.get(self, "gpu")
 
@@ -768,7 +768,7 @@ class Endpoint(pulumi.CustomResource):
     @pulumi.getter(name="minCudaVersion")
     def min_cuda_version(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreates workers, as the parameter reference of Flash has it.
+        Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`. Default: `12.8` on the managed GPU image, else none. A change recreates the endpoint because other hosts recreate workers, as the parameter reference of Flash has it.
         """
         return pulumi.get(self, "min_cuda_version")
 
@@ -832,7 +832,7 @@ class Endpoint(pulumi.CustomResource):
     @pulumi.getter(name="templateId")
     def template_id(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
+        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program takes a new copy, so that recreates the endpoint. A change recreates the endpoint because the API copies a template once, when the endpoint is created, also with `updateStrategy: inPlace`.
         """
         return pulumi.get(self, "template_id")
 

@@ -284,7 +284,7 @@ class GetEndpointResult:
     @pulumi.getter(name="templateId")
     def template_id(self) -> Optional[_builtins.str]:
         """
-        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key.
+        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program takes a new copy, so that recreates the endpoint.
         """
         return pulumi.get(self, "template_id")
 

@@ -298,7 +298,7 @@ class EndpointDetails(dict):
         :param _builtins.str min_cuda_version: Lowest CUDA version (`major.minor`, in quotes) of hosts that workers may run on. Excludes `allowedCudaVersions`.
         :param _builtins.str python_version: Python of the managed worker image, `3.10` to `3.13`. Not beside an image or a `templateId`.
         :param 'ResolvedPodTemplateSettings' template: Container settings beside the image.
-        :param _builtins.str template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key.
+        :param _builtins.str template_id: ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program takes a new copy, so that recreates the endpoint.
         :param Sequence[_builtins.str] volume: Network volume or volumes (resources or ids), mounted at `/runpod-volume/`. At most one for each data center.
         """
         pulumi.set(__self__, "created_at", created_at)
@@ -516,7 +516,7 @@ class EndpointDetails(dict):
     @pulumi.getter(name="templateId")
     def template_id(self) -> Optional[_builtins.str]:
         """
-        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key.
+        ID of a serverless template, of the account or public, whose image, disk, env, args, ports and registry the endpoint copies once. Properties given here win; `env` is merged by key. To have the template's value back of one that is taken out of the program takes a new copy, so that recreates the endpoint.
         """
         return pulumi.get(self, "template_id")
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from runpod_serverless_provider.core.failures import ApiProblem
 from unit.support import Life, World
 
 VOLUMES: Final = {"networkVolumes": [{"id": "vol0one"}, {"id": "vol0two"}, {"id": "vol0ks", "dataCenter": "US-KS-2"}]}
@@ -295,3 +296,93 @@ def test_a_patch_that_the_api_refuses_says_what_was_attempted(world: World, endp
     world.control(f"resources/endpoints/{endpoint.id}", None, "DELETE")
     with pytest.raises(Exception, match=f"updating the endpoint '{endpoint.id}' failed: .* 404 .* `pulumi refresh`"):
         endpoint.up({"image": "me/x", "gpu": "ADA_24", "workers": 2})
+
+
+def test_a_scaler_that_somebody_changed_is_put_back_with_the_workers(world: World, endpoint: Life) -> None:
+    """The API dropped their idle time-out with the change, which no later read tells; so the repair restates it."""
+    program = {"image": "me/x", "gpu": "ADA_24", "idleTimeout": 30, "workers": 2}
+    endpoint.up(program)
+    world.drift(
+        "endpoints",
+        endpoint.id,
+        scaling={"type": "REQUEST_COUNT", "requestCount": 4},
+        workers={"min": 0, "max": 2, "idleTimeout": None},
+    )
+    assert endpoint.refresh() == {"scalerType": "update", "idleTimeout": "add"}
+    world.forget()
+    endpoint.up(program)
+    assert world.body("PATCH") == {
+        "scaling": {"type": "QUEUE_DELAY", "queueDelay": 4},
+        "workers": {"min": 0, "max": 2, "idleTimeout": 30},
+    }
+
+
+def test_towards_queue_delay_the_workers_come_along_also_where_a_change_of_theirs_is_ignored(world: World, endpoint: Life) -> None:
+    """A scaler without them would leave the queue with the server's own idle time-out."""
+    program = {"image": "me/x", "gpu": "ADA_24"}
+    endpoint.up({**program, "scalerType": "REQUEST_COUNT"})
+    world.forget()
+    endpoint.up(program, ignore=("idleTimeout",))
+    assert world.body("PATCH")["workers"] == {"min": 0, "max": 1, "idleTimeout": 60}
+
+
+FORMS: Final = [
+    ({"gpu": "AMPERE_80"}, True),
+    ({"gpu": "AMPERE_80", "image": "me/y"}, True),
+    ({"gpu": "AMPERE_80", "type": "LOAD_BALANCER"}, False),
+    ({"gpu": None, "cpu": "cpu3c-2-4"}, False),
+    ({"image": None, "templateId": "tmpl0"}, False),
+    ({"gpu": "AMPERE_80", "updateStrategy": "inPlace", "type": "LOAD_BALANCER"}, False),
+]
+
+
+@pytest.mark.parametrize(("change", "helps"), FORMS, ids=str)
+def test_in_place_is_offered_only_where_it_helps(world: World, endpoint: Life, change: dict[str, Any], helps: bool) -> None:
+    """In the note of a plan that replaces, and where the worker quota refuses the second endpoint."""
+    world.seed(templates=[{"id": "tmpl0", "name": "t"}])
+    world.control("settings", {"workerQuota": 5})
+    program = {"image": "me/x", "gpu": "ADA_24", "workers": 3}
+    endpoint.up(program)
+    after = {name: value for name, value in {**program, **change}.items() if value is not None}
+    endpoint.plan(after)
+    (note,) = world.notes.infos
+    assert "recreates the endpoint: the new one gets another id and other URLs" in note
+    with pytest.raises(ApiProblem) as caught:
+        endpoint.up(after)
+    said = str(caught.value)
+    assert "old max 3 + new max 3 = 6" in said and "`deleteBeforeReplace: true`" in said and "lower workers.max" in said
+    assert [("`updateStrategy: inPlace`" in text) for text in (note, said)] == [helps, helps]
+
+
+def test_a_refresh_that_finds_other_hardware_forewarns_of_nothing(world: World, endpoint: Life) -> None:
+    """It replaces nothing; the plan that would says what that costs."""
+    program = {"image": "me/x", "gpu": "ADA_24"}
+    endpoint.up(program)
+    world.drift("endpoints", endpoint.id, flashboot="OFF")
+    assert endpoint.refresh() == {"flashboot": "update_replace"}
+    assert world.notes.infos == []
+    assert endpoint.plan(program) == {"flashboot": "update_replace"}
+    (note,) = world.notes.infos
+    assert note.startswith("a change of flashboot recreates the endpoint")
+
+
+BROUGHT: Final = [("args", "stop", "go"), ("ports", ["81/http"], ["80/http"]), ("registryAuthId", "reg0two", "reg0one")]
+
+
+@pytest.mark.parametrize(("name", "own", "copied"), BROUGHT, ids=str)
+def test_what_a_template_id_brings_comes_back_with_a_new_endpoint(
+    world: World, endpoint: Life, name: str, own: Any, copied: Any
+) -> None:
+    """The API copies it only once, so a PATCH could but clear it; without `templateId` that is what is wanted."""
+    key = {"registryAuthId": "registry"}.get(name, name)
+    world.seed(registries=[{"id": "reg0one"}, {"id": "reg0two"}], templates=[{"id": "tmpl0", "name": "t", key: copied}])
+    base = {"templateId": "tmpl0", "gpu": "ADA_24", "updateStrategy": "inPlace"}
+    endpoint.up({**base, "template": {name: own}})
+    first = endpoint.id
+    assert endpoint.up(base) == {f"template.{name}": "delete_replace"}
+    assert endpoint.id != first
+    assert world.live("endpoints", endpoint.id)[key] == copied
+    base = {"image": "me/x", "gpu": "ADA_24", "updateStrategy": "inPlace"}
+    endpoint.up({**base, "template": {name: own}})
+    assert endpoint.up(base) == {f"template.{name}": "delete"}
+    assert not world.live("endpoints", endpoint.id).get(key)

@@ -194,6 +194,11 @@ def test_what_was_replaced_all_the_same_says_what_is_where(world: World, volume:
         assert world.sent == []
         world.restart()
         volume.plan({"name": "n"})
+    world.restart()
+    volume.refresh()
+    old.refresh()  # which reads both, and so tells nothing
+    with pytest.raises(Refused, match="repeat what was refused"):
+        volume.delete()
 
 
 def test_one_that_takes_over_itself_is_not_deleted(world: World, volume: Life) -> None:

@@ -212,3 +212,12 @@ def test_an_unknown_name_is_not_looked_for_to_adopt(world: World, volume: Life) 
     """The list is asked once the name is known."""
     assert volume.preview({"name": UNKNOWN, "adoptExisting": True})["adopted"] is not True
     assert world.sent == []
+
+
+def test_a_cpu_endpoint_has_no_pools_in_any_preview(endpoint: Life) -> None:
+    """That is known before it is created, and while its size changes."""
+    small, large = ({"image": "me/x", "cpu": size, "updateStrategy": "inPlace"} for size in ("cpu3c-2-4", "cpu3c-4-8"))
+    for program in (small, large):
+        predicted = endpoint.preview(program)
+        assert predicted["gpuPools"] == predicted["excludedGpuTypes"] == []
+        endpoint.up(program)
