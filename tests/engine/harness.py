@@ -21,6 +21,7 @@ import yaml
 if TYPE_CHECKING:  # every test run loads this module, and few need these
     from pulumi import automation
 
+    from engine.watched import Watched
     from pulumi_runpod_serverless.testing import Loops
     from runpod_emulator.running import Running
 
@@ -224,19 +225,22 @@ def engine_directory() -> Path:
 
 
 @pytest.fixture(scope="session")
-def running_emulator() -> Iterator[Running]:
+def running_emulator() -> Iterator[Watched]:
     """Start one emulator for all tests of a process. Ask for `emulator` instead."""
-    from runpod_emulator.running import Running
+    from engine.watched import Watched
 
-    with Running() as running:
+    with Watched() as running:
         yield running
 
 
 @pytest.fixture
-def emulator(running_emulator: Running) -> Running:
-    """Give an emulator with an empty account and no rate limit."""
+def emulator(running_emulator: Watched) -> Iterator[Running]:
+    """Give an emulator with an empty account and no rate limit, and hold what the provider sent it against the API's document."""
+    running_emulator.violations()
     running_emulator.reset()
-    return running_emulator
+    yield running_emulator
+    wrong = running_emulator.violations()
+    assert wrong == {}, wrong
 
 
 def environment_in(directory: Path, engine_directory: Path, url: str) -> dict[str, str]:
@@ -279,8 +283,10 @@ def stack(tmp_path: Path, engine_environment: dict[str, str]) -> Iterator[Stack]
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, engine_directory: Path) -> Iterator[tuple[Stack, Running]]:
     """Give one stack and an emulator of its own to all tests of a module, which then leave both as they find them."""
-    from runpod_emulator.running import Running
+    from engine.watched import Watched
 
     directory = tmp_path_factory.mktemp("shared")
-    with Running(worker_quota=1000) as emulator:
+    with Watched(worker_quota=1000) as emulator:
         yield Stack(directory / "project", environment_in(directory, engine_directory, emulator.url)), emulator
+        wrong = emulator.violations()
+    assert wrong == {}, wrong

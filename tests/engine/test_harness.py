@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import httpx
 import pulumi
 import pytest
 
 from engine.harness import Stack
+from engine.watched import PROVIDER
+from unit.contract import ABSENT, document
+
+if TYPE_CHECKING:
+    from engine.watched import Watched
 
 
 def test_a_program_comes_up_and_goes_away(stack: Stack) -> None:
@@ -48,3 +56,21 @@ def test_a_python_program_runs_in_this_process(stack: Stack) -> None:
     inline = stack.inline(lambda: pulumi.export("answer", 42))
     assert inline.up().outputs["answer"].value == 42
     inline.destroy()
+
+
+def test_what_the_document_forbids_is_found(running_emulator: Watched) -> None:
+    """Also where the log was cleared since; what others than the provider send is theirs."""
+    if document() is None:
+        pytest.skip(ABSENT)
+    running_emulator.violations()
+    with httpx.Client(base_url=f"{running_emulator.url}/v2", headers={"authorization": "Bearer k"}, trust_env=False) as client:
+        ours = {"user-agent": f"{PROVIDER}1"}
+        for headers in (ours, {}):
+            client.post("/serverless", json={"moon": 1}, headers=headers)
+        client.get("/serverless/e1/workers/w1/logs", params={"moon": 1}, headers=ours)
+        client.get("/serverless/e1/workers", headers=ours)
+    running_emulator.clear_requests()
+    running_emulator.reset()
+    wrong = running_emulator.violations()
+    assert [request.split()[:2] for request in wrong] == [["POST", "/v2/serverless"], ["GET", "/v2/serverless/e1/workers/w1/logs"]]
+    assert running_emulator.violations() == {}

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 DOCUMENT: Final = Path(__file__).resolve().parents[3] / "shared" / "reference" / "runpod-openapi-v2.json"
@@ -24,6 +24,8 @@ _ROUTES: Final = {
     "templates": "templates",
     "registries": "registries",
 }
+_PARAMETERS: Final = ("id", "", "workerId", "")
+"""What stands below a kind, in turn: an object's id, and what is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,11 @@ class Exchange:
     @property
     def route(self) -> str:
         """The path as the document has it."""
-        kind, _, rest = self.path.removeprefix("/v2/").partition("/")
-        return f"/v2/{kind}/{{id}}" if kind in _ROUTES and rest else self.path
+        kind, *rest = self.path.removeprefix("/v2/").split("/")
+        if kind not in _ROUTES or not rest:
+            return self.path
+        parts = [part if at % 2 else f"{{{name}}}" for at, (part, name) in enumerate(zip(rest, _PARAMETERS, strict=False))]
+        return "/".join(("/v2", kind, *parts))
 
     @property
     def kind(self) -> str:
@@ -66,7 +71,7 @@ def document() -> dict[str, Any] | None:
 
 @cache
 def _validator(*pointer: str) -> Draft202012Validator:
-    resource: Resource[Any] = Resource(contents=document(), specification=DRAFT202012)
+    resource = DRAFT202012.create_resource(document())
     steps = "/".join(step.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D") for step in pointer)
     registry: Registry[Any] = Registry().with_resource("urn:api", resource)
     return Draft202012Validator({"$ref": f"urn:api#/{steps}"}, registry=registry)
