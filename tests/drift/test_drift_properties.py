@@ -15,6 +15,7 @@ from drift.support import identifiers, paths, resource, search_one
 from engine.harness import Stack
 from engine.programs import IMAGE, endpoint, volume
 from runpod_serverless_provider.core.model import Facts, Recreates
+from runpod_serverless_provider.core.naming import is_generated
 from runpod_serverless_provider.core.values import render_path
 from runpod_serverless_provider.drift import Up
 from runpod_serverless_provider.resources import RESOURCES
@@ -40,6 +41,7 @@ ON_CPU: Final = {"cpu": "cpu3c-2-4", "template": {"containerDiskInGb": 10}}
 CASES: Final[Mapping[str, tuple[Case, ...]]] = {
     "Endpoint": (
         Case("name", {"name": "mine"}, {"name": "theirs"}),
+        Case("name", {}, {"name": "theirs-2"}),
         Case("type", {}, {"type": "LOAD_BALANCER"}),
         Case("cpu", ON_CPU, {"cpu": [{"id": "cpu3c", "vcpuCount": 4}]}),
         Case("gpu", {"gpu": "AMPERE_24"}, {"gpu": {"pools": ["ADA_24"]}}),
@@ -67,12 +69,14 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
     ),
     "NetworkVolume": (
         Case("name", {"name": "mine"}, {"name": "theirs"}),
+        Case("name", {}, {"name": "theirs-2"}),
         Case("size", {"size": 50}, {"size": 20}),
         Case("datacenter", {}, {"dataCenter": "US-KS-2"}),
         Case("type", {"type": "STANDARD"}, {"type": "HIGH_PERFORMANCE"}),
     ),
     "PodTemplate": (
         Case("name", {"name": "mine"}, {"name": "theirs"}),
+        Case("name", {}, {"name": "theirs-2"}),
         Case("category", {"category": "NVIDIA"}, {"category": "CPU"}),
         Case("image", {}, {"image": "other/image:1"}),
         Case("containerDiskInGb", {}, {"disk": 99}),
@@ -84,7 +88,7 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
         Case("serverless", {}, {"serverless": False}),
         Case("allowedCudaVersions", {"allowedCudaVersions": ["12.8"]}, {"allowedCudaVersions": ["12.9"]}),
     ),
-    "Registry": (Case("name", {"name": "mine"}, {"name": "theirs"}),),
+    "Registry": (Case("name", {"name": "mine"}, {"name": "theirs"}), Case("name", {}, {"name": "theirs-2"})),
 }
 
 
@@ -184,10 +188,17 @@ def test_what_up_would_do_follows_from_the_marker(story: dict[str, Any], kind: s
 
 @pytest.mark.parametrize(("kind", "case", "strategy", "name"), EACH, ids=[name for *_, name in EACH])
 def test_up_repairs_it(story: dict[str, Any], kind: str, case: Case, strategy: str, name: str) -> None:
-    """What was changed is as it was, in a new resource where it was recreated and in the old one where not."""
-    before, after = story["before"][name], story["after"][name]
+    """What was changed is as it was, in a new resource where it was recreated and in the old one where not.
+
+    Only a resource that is recreated gets another name where the program gives none.
+    """
+    before, after = dict(story["before"][name]), story["after"][name]
+    is_recreated = resource(story["drifted"], name).up is Up.RECREATE
+    assert (after["id"] != before["id"]) == is_recreated
+    if is_recreated and "name" in case.done and "name" not in case.said:
+        assert is_generated(after["name"], name, 191) and after["name"] != before.pop("name")
+        return
     assert {key: after[key] for key in case.done} == {key: before[key] for key in case.done}
-    assert (after["id"] != before["id"]) == (resource(story["drifted"], name).up is Up.RECREATE)
 
 
 def test_why_the_program_was_not_asked_is_said(story: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from parity.doors import DOORS, Life, Plan, behind, refusal, requests, secret
+from runpod_serverless_provider.core.naming import is_generated
 from runpod_serverless_provider.signatures import UNKNOWN_SENTINELS, UNKNOWN_STRING
 from unit.resources.test_recreate_table import CASES, REGISTRIES, SAME, STRATEGIES, VOLUMES, Case
 
@@ -177,16 +178,22 @@ def test_drift_is_seen_and_repaired_alike(kind: str, collection: str, program: A
 @pytest.mark.parametrize("kind", FULL)
 def test_what_was_deleted_outside_is_gone_alike(kind: str) -> None:
     """The refresh drops it, and the next up creates it."""
-    collection = {"Endpoint": "endpoints", "NetworkVolume": "networkVolumes", "PodTemplate": "templates", "Registry": "registries"}
 
     def story(life: Life) -> list[Any]:
         steps = [seen(life, life.up(named(FULL[kind])))]
-        life.door.world.control(f"resources/{collection[kind]}/{life.id}", None, "DELETE")
+        life.door.world.control(f"resources/{COLLECTIONS[kind]}/{life.id}", None, "DELETE")
         steps.append(seen(life, life.refresh()))
         return [*steps, seen(life, life.up(named(FULL[kind])))]
 
     assert [step[0].op for step in alike(kind, {}, story)] == ["create", "delete", "create"]
 
+
+COLLECTIONS: Final = {
+    "Endpoint": "endpoints",
+    "NetworkVolume": "networkVolumes",
+    "PodTemplate": "templates",
+    "Registry": "registries",
+}
 
 FAULTS: Final = [
     ("POST", {"action": "status", "status": 400, "detail": "There are no longer any instances available"}),
@@ -282,3 +289,19 @@ def test_a_generated_name_stays(kind: str) -> None:
         return plans
 
     assert {plan.op for plan in alike(kind, {}, story)} == {"same"}
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_a_generated_name_that_somebody_changed_is_restored_alike(kind: str) -> None:
+    """Two refreshes do not forget it; only a resource that cannot be renamed gets another one."""
+
+    def story(life: Life) -> list[Any]:
+        life.up(copy.deepcopy(FULL[kind]))
+        first, id = life.shown["name"], life.id
+        life.door.world.drift(COLLECTIONS[kind], life.id, name="theirs")
+        plans = [life.refresh(), life.refresh(), life.up(copy.deepcopy(FULL[kind]))]
+        assert life.shown["name"] == first if life.id == id else is_generated(life.shown["name"], "x", 191)
+        return [*plans, life.up(copy.deepcopy(FULL[kind])), life.refresh()]
+
+    again = "replace" if kind == "Registry" else "update"
+    assert [plan.op for plan in alike(kind, {}, story)] == [again, "same", again, "same", "same"]

@@ -21,6 +21,8 @@ INPUTS_KEY: Final = "__inputs"
 """Where the dynamic door stores the program's own form of inputs: only it has canonical ones beside."""
 DEFAULTS_KEY: Final = "__defaults"
 """The stored input that lists the paths of defaulted inputs. The engine hides names that begin so."""
+GENERATED_KEY: Final = "__generated"
+"""The stored input with generated names that a refresh found changed, by path: the next Check restores them."""
 
 
 def strategy_of(planned: Leaves) -> Strategy:
@@ -130,7 +132,8 @@ def _default(item: Facts, draft: _Draft, request: Check, prior: Leaves) -> Any:
     named, default = item.marker(AutoNamed), item.marker(Default)
     kept, prior_defaults = get_in(request.olds, item.path), request.olds.get(DEFAULTS_KEY) or ()
     if named is not None:
-        return kept or choose_name(request, str(item.path[0]), named.max_length)
+        generated = (request.olds.get(GENERATED_KEY) or {}).get(render_path(item.path))
+        return generated or kept or choose_name(request, str(item.path[0]), named.max_length)
     if default is None:
         return None
     if kept is not None and render_path(item.path) in prior_defaults and not default.follows_settings:

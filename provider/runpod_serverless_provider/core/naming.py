@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 
 from .failures import Failure
 from .verbs import Autonaming, Check
@@ -21,4 +22,14 @@ def choose_name(request: Check, path: str, max_length: int) -> str | Failure:
         return request.proposed_name[:max_length]
     seed = request.random_seed or os.urandom(32)
     suffix = hashlib.sha256(seed).hexdigest()[:_HEX_DIGITS]
-    return f"{request.name[: max_length - _HEX_DIGITS - 1]}-{suffix}"
+    return f"{_stem(request.name, max_length)}-{suffix}"
+
+
+def is_generated(name: object, logical_name: str, max_length: int) -> bool:
+    """Say whether `name` is one that a resource gets where no autonaming is configured."""
+    stem = re.escape(_stem(logical_name, max_length))
+    return isinstance(name, str) and re.fullmatch(rf"{stem}-[0-9a-f]{{{_HEX_DIGITS}}}", name) is not None
+
+
+def _stem(logical_name: str, max_length: int) -> str:
+    return logical_name[: max_length - _HEX_DIGITS - 1]

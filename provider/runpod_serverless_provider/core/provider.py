@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from .checking import DEFAULTS_KEY, as_written, check, known_properties, strategy_of
+from .checking import DEFAULTS_KEY, GENERATED_KEY, as_written, check, known_properties, strategy_of
 from .creation import Creations
 from .deletions import Deletions
 from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType, ProviderFailure
 from .function import Function, listed_of
 from .leftovers import Order
 from .listings import Listings
-from .model import Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
+from .model import AutoNamed, Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
 from .plan import Step, changes, compare
 from .ports import Api, Journal, Method, Voice
 from .resource import Departure, Resource, Task
@@ -284,8 +284,9 @@ class Provider:
         if managed is None:
             inputs = self._least(resource, resource.stated(observed, found))
         else:
-            inputs = _overlaid(request.inputs, managed, observed)
-        unstated = resource.secret_observed(path for path in observed if managed is None or path not in managed)
+            inputs = _overlaid(resource, request.inputs, managed, observed)
+        known = managed or {}
+        unstated = resource.secret_observed({path: value for path, value in observed.items() if path not in known})
         shown = observed if DEFAULTS_KEY in request.inputs else self._whole(resource, found, inputs, prior, observed)
         computed = {**prior, **resource.computed(found, managed or {}, prior)}
         derived = resource.derived(observed, _defaulted(request.inputs))
@@ -463,10 +464,11 @@ def _shown(resource: Resource, found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name in resource.always_shown if (value := get_in(found, at[name].path)) is not None}
 
 
-def _overlaid(inputs: Mapping[str, Any], managed: Leaves, observed: Leaves) -> dict[str, Any]:
+def _overlaid(resource: Resource, inputs: Mapping[str, Any], managed: Leaves, observed: Leaves) -> dict[str, Any]:
     """Put what was observed into inputs of the user's own form; a property that did not drift keeps that form.
 
-    A drifted property no longer counts as defaulted: the next Check would take the drifted value for the default.
+    A drifted property no longer counts as defaulted: the next Check would take the drifted value for the default. A generated name is
+    kept aside, as nothing but the state could say what it was.
     """
     drift = [path for path in {*managed, *observed} if managed.get(path) != observed.get(path)]
     drifted = {str(path[0]) for path in drift}
@@ -474,9 +476,13 @@ def _overlaid(inputs: Mapping[str, Any], managed: Leaves, observed: Leaves) -> d
     overlaid = {name: live.get(name) if name in drifted else value for name, value in inputs.items()}
     overlaid.update({name: live[name] for name in drifted - set(inputs) if name in live})
     if DEFAULTS_KEY in inputs:
-        overlaid[DEFAULTS_KEY] = [
-            text for text in inputs[DEFAULTS_KEY] if not any(is_at_or_below(path, parse_pattern(text)) for path in drift)
-        ]
+        defaulted = [text for text in inputs[DEFAULTS_KEY] if not any(is_at_or_below(path, parse_pattern(text)) for path in drift)]
+        named = {render_path(item.path): item.path for item in resource.facts if item.marker(AutoNamed) is not None}
+        prior = {text: managed[path] for text, path in named.items() if text in inputs[DEFAULTS_KEY] and path in managed}
+        generated = {**prior, **(inputs.get(GENERATED_KEY) or {})}
+        restored = [text for text in generated if generated[text] == observed.get(named[text])]
+        overlaid[DEFAULTS_KEY] = sorted({*defaulted, *restored})
+        overlaid[GENERATED_KEY] = {text: name for text, name in generated.items() if text not in restored} or None
     return {name: value for name, value in overlaid.items() if value is not None}
 
 

@@ -246,7 +246,7 @@ class Resource:
         outputs = {**shown, **nest(observed), **self.computed(found, {}, {}), **self.derived(observed, frozenset())}
         return outputs, self.secrets(self.secret_observed(observed))
 
-    def secret_observed(self, observed: Iterable[Path]) -> frozenset[Path]:
+    def secret_observed(self, observed: Leaves) -> frozenset[Path]:
         """Say which observed values may be secret although nobody told so, as no input stated them."""
         return frozenset()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -575,9 +575,11 @@ class Endpoint(Resource):
             del stated["image"]
         return stated
 
-    def secret_observed(self, observed: Iterable[Path]) -> frozenset[Path]:
-        """Take every environment variable for secret that no program stated."""
-        return frozenset(path for path in observed if path[0] == "env" or path[:2] == ("template", "env"))
+    def secret_observed(self, observed: Leaves) -> frozenset[Path]:
+        """Take every environment variable for secret that no program stated, unless it is empty."""
+        return frozenset(
+            path for path, value in observed.items() if value and (path[0] == "env" or path[:2] == ("template", "env"))
+        )
 
     def secrets(self, given: frozenset[Path]) -> frozenset[Path]:
         """Carry secrets over to the outputs that repeat them elsewhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -133,9 +133,9 @@ class PodTemplate(Resource):
         """Carry secrets over to `settings`."""
         return super().secrets(given) | {("settings", *path) for path in given if path and path[0] in _SETTINGS}
 
-    def secret_observed(self, observed: Iterable[Path]) -> frozenset[Path]:
-        """Take every environment variable for secret that no program stated."""
-        return frozenset(path for path in observed if path[0] == "env")
+    def secret_observed(self, observed: Leaves) -> frozenset[Path]:
+        """Take every environment variable for secret that no program stated, unless it is empty."""
+        return frozenset(path for path, value in observed.items() if value and path[0] == "env")
 
     def observe(
         self, found: Mapping[str, Any], managed: Leaves | None, outputs: Mapping[str, Any], session: Session

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from runpod_serverless_provider.core.failures import Failure
-from runpod_serverless_provider.core.naming import choose_name
+from runpod_serverless_provider.core.naming import choose_name, is_generated
 from runpod_serverless_provider.core.verbs import Autonaming, Check
 
 LONG: Final = "a" * 300
@@ -36,6 +36,16 @@ def test_the_mode_decides(request_of: dict[str, Any], expected: str) -> None:
     else:
         assert chosen == expected
         assert len(chosen) <= 191
+
+
+@pytest.mark.parametrize(
+    ("logical", "name"), [("x", "x-1"), ("x", "y-19b2585"), ("x", "x-19B2585"), ("x.", "xy-19b2585"), ("x", None)]
+)
+def test_a_generated_name_is_known_again(logical: str, name: object) -> None:
+    """And no other is taken for one, also where the resource's own name is cut."""
+    for chosen in (_request(name=logical), _request(name=LONG)):
+        assert is_generated(choose_name(chosen, "name", 191), chosen.name, 191)
+    assert not is_generated(name, logical, 191)
 
 
 def test_without_a_seed_names_differ() -> None:

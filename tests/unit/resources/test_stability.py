@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from runpod_serverless_provider.core.checking import DEFAULTS_KEY
+from runpod_serverless_provider.core.checking import DEFAULTS_KEY, GENERATED_KEY
+from runpod_serverless_provider.core.naming import is_generated
 from unit.support import Life, World
 
 OLD_DEFAULTS: Final = {
@@ -152,6 +153,67 @@ def test_without_a_record_of_defaults_what_is_live_is_no_change(world: World, en
     assert endpoint.plan({"name": endpoint.inputs["name"]}) == {}
 
 
+NAMED: Final = {
+    "Endpoint": ("endpoints", {"image": "me/worker:1"}),
+    "NetworkVolume": ("networkVolumes", {"size": 20}),
+    "PodTemplate": ("templates", {"image": "me/worker:1"}),
+    "Registry": ("registries", {"username": "u", "password": "p"}),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_generated_name_that_somebody_changed_is_restored(world: World, kind: str) -> None:
+    """However often it was looked at since, as the state keeps it; where no update can, another one is generated."""
+    where, program = NAMED[kind]
+    life = Life(world, kind, "x")
+    life.up(program)
+    name, id = life.outputs["name"], life.id
+    world.drift(where, life.id, name="theirs")
+    assert life.refresh() == {"name": "update_replace" if kind == "Registry" else "update"}
+    world.drift(where, life.id, name="theirs again")
+    assert list(life.refresh()) == ["name"]
+    assert life.refresh() == {}
+    assert list(life.up(program)) == ["name"]
+    assert life.outputs["name"] == life.inputs["name"] == world.live(where, life.id)["name"]
+    assert (life.id == id) == (kind != "Registry")
+    assert life.outputs["name"] == name if life.id == id else is_generated(life.outputs["name"], "x", 191)
+    assert GENERATED_KEY not in life.inputs and "name" in life.inputs[DEFAULTS_KEY]
+    assert life.up(program) == {} == life.refresh()
+
+
+def test_a_generated_name_that_was_put_back_is_as_if_nothing_had_been(world: World, endpoint: Life) -> None:
+    """The state, too."""
+    endpoint.up({})
+    before = copy.deepcopy(endpoint.inputs)
+    world.drift("endpoints", endpoint.id, name="theirs")
+    endpoint.refresh()
+    assert endpoint.inputs != before
+    world.drift("endpoints", endpoint.id, name=before["name"])
+    assert endpoint.refresh() == {"name": "update"}
+    assert endpoint.inputs == before
+
+
+def test_a_name_that_the_program_takes_over_is_no_change(world: World, endpoint: Life) -> None:
+    """Nor is the generated one restored later; and one that the program gave before is another matter."""
+    endpoint.up({})
+    world.drift("endpoints", endpoint.id, name="theirs")
+    endpoint.refresh()
+    assert endpoint.up({"name": "theirs"}) == {}
+    assert GENERATED_KEY not in endpoint.inputs
+    world.drift("endpoints", endpoint.id, name="others")
+    endpoint.refresh()
+    assert endpoint.up({"name": "theirs"}) == {"name": "update"}
+
+
+def test_a_name_whose_change_is_ignored_stays(world: World, endpoint: Life) -> None:
+    """The engine then gives Check the name that was found."""
+    endpoint.up({}, ("name",))
+    world.drift("endpoints", endpoint.id, name="theirs")
+    endpoint.refresh()
+    assert endpoint.up({}, ("name",)) == {}
+    assert world.live("endpoints", endpoint.id)["name"] == "theirs"
+
+
 DERIVED: Final = [
     # what the program now says, and what the defaults are then
     ({"type": "LOAD_BALANCER"}, {"scalerType": "REQUEST_COUNT", "image": "runpod/flash-lb:py3.11-latest", "idleTimeout": 60}),
@@ -290,12 +352,3 @@ def test_an_auto_named_resource_keeps_its_name(world: World, endpoint: Life) -> 
     endpoint.up({"name": "mine"})
     assert endpoint.up({}) == {}
     assert endpoint.outputs["name"] == "mine"
-
-
-def test_a_name_that_somebody_changed_stays_changed_where_the_program_gives_none(world: World, endpoint: Life) -> None:
-    """Nothing says what it should be."""
-    endpoint.up({})
-    world.drift("endpoints", endpoint.id, name="renamed")
-    assert endpoint.refresh() == {"name": "update"}
-    assert endpoint.up({}) == {}
-    assert endpoint.inputs["name"] == "renamed"
