@@ -140,6 +140,16 @@ def test_workers_are_listed_with_the_stack_s_own_key(emulator: Running) -> None:
     assert worker.status == "INITIALIZING"
 
 
+@pytest.mark.parametrize("workers", [None, [None], [{"id": "w"}]], ids=str)
+def test_an_answer_that_is_no_list_of_workers_is_no_knowledge(emulator: Running, tmp_path: Path, workers: object) -> None:
+    """And no failure of the search."""
+    (id,) = emulator.seed(endpoints=[{}])["endpoints"]
+    emulator.fault("add-fields", method="GET", path="/v2/serverless/*/workers", fields={"workers": workers})
+    given = {"RUNPOD_API_KEY": "rpa_of_the_test", "RUNPOD_API_URL": emulator.url, "HOME": str(tmp_path)}
+    with pytest.raises(WorkersUnknown, match=r"^Runpod's answer is not a list of workers$"):
+        _workers(Account({}, _decrypt), id, given)
+
+
 def test_workers_are_listed_with_the_environment_s_key(emulator: Running, tmp_path: Path) -> None:
     """As the provider does where the stack says nothing; and what Runpod refuses is told in its words."""
     (id,) = emulator.seed(endpoints=[{"workers": {"min": 0, "max": 1}}])["endpoints"]

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from drift.events import COMPUTED, DYNAMIC, ENDPOINT, SECRET, VOLUME, done, error, planned, run, state, urn
 from runpod_serverless_provider.drift import PropertyDrift, ResourceDrift, Undeployed, Up
-from runpod_serverless_provider.drift.comparing import Plan, drifted, kind_of, needs_export, plans, undeployed, with_plan
-from runpod_serverless_provider.drift.engine import Run, Step
+from runpod_serverless_provider.drift.comparing import (
+    Plan,
+    drifted,
+    kind_of,
+    needs_export,
+    needs_keys,
+    plans,
+    undeployed,
+    with_plan,
+)
+from runpod_serverless_provider.drift.engine import Recorded, Run, Step
+
+RECORDED: Final = Path(__file__).parent / "recorded"
 
 
-def _found(*lines: str, external: frozenset[str] = frozenset()) -> dict[str, dict[str, tuple[Any, Any]]]:
+def _found(*lines: str, recorded: Mapping[str, Recorded] = {}) -> dict[str, dict[str, tuple[Any, Any]]]:
     """Give what differs: by resource, by path, the two values."""
     return {
         drift.name: {item.path: (item.in_state, item.at_runpod) for item in drift.properties}
-        for drift, _ in drifted(run(*lines), external)
+        for drift, _ in drifted(run(*lines), recorded)
     }
 
 
 def _one(refreshed: Run) -> tuple[ResourceDrift, Step]:
-    (found,) = drifted(refreshed, frozenset())
+    (found,) = drifted(refreshed, {})
     return found
 
 
@@ -112,7 +125,7 @@ def test_what_a_program_only_reads_is_no_drift() -> None:
     line = done("update", old=state({}, {"name": "a"}), new=state({}, {"name": "b"}))
     assert needs_export(run(line))
     assert not needs_export(run(done("update", old=state({}), new=state({}), changes={"name": "update"})))
-    assert _found(line, external=frozenset({urn("api")})) == {}
+    assert _found(line, recorded={urn("api"): Recorded(is_external=True)}) == {}
 
 
 def test_the_stack_itself_is_no_resource() -> None:
@@ -225,13 +238,113 @@ def test_a_property_that_does_not_recreate_says_so_beside_one_that_does() -> Non
     assert (drift.up, _ups(drift)) == (Up.RECREATE, {"name": Up.UPDATE, "flashboot": Up.RECREATE})
 
 
+def _recorded(name: str) -> Run:
+    """Read what the engine printed of two endpoints of the dynamic door, whose `flashboot` was changed; `auto` has no name of its own."""
+    return run(*(RECORDED / f"dynamic_{name}.jsonl").read_text().splitlines())
+
+
 def test_the_dynamic_door_tells_by_name_what_recreates() -> None:
-    """It has no paths, but the names of what replaces."""
-    old, new = {"name": "b", "flashboot": "OFF"}, {"name": "a", "flashboot": "FLASHBOOT"}
-    refreshed = run(done("update", "api", DYNAMIC, old=state(new), new=state(old)))
-    plan = planned("replace", "api", DYNAMIC, old=state(old), new=state(new), diffs=["name", "flashboot"], keys=["flashboot"])
-    drift, _ = _planned(refreshed, run(plan))
-    assert _ups(drift) == {"name": Up.UPDATE, "flashboot": Up.RECREATE}
+    """It has no paths, but the names of what replaces; and the name that a replacement is given is no code that waits."""
+    planned_steps = plans(_recorded("preview"))
+    for drift, step in drifted(_recorded("refresh"), {}):
+        found = with_plan(drift, planned_steps[drift.urn])
+        assert (found.up, _ups(found)) == (Up.RECREATE, {"flashboot": Up.RECREATE})
+        assert undeployed(planned_steps[drift.urn], drift.urn, drift, step) is None
+
+
+def test_a_replacement_without_drift_does_not_name_the_name_that_it_gets() -> None:
+    """It is new with each replacement; what the program says itself is named."""
+    for urn_of, plan in plans(_recorded("preview")).items():
+        found = undeployed(plan, urn_of, None, None)
+        assert found is not None and (found.up, found.properties) == (Up.RECREATE, ("flashboot",))
+    native = planned(
+        "replace",
+        old=state({"name": "theirs", "image": "a"}),
+        new=state({"name": "chosen", "image": "b", "__defaults": ["name"]}),
+        changes={"name": "update", "image": "update-replace"},
+    )
+    assert undeployed(plans(run(native))[urn("api")], urn("api"), None, None) == Undeployed(
+        urn("api"), ENDPOINT, "api", Up.RECREATE, ("image",)
+    )
+    stated = native.replace('["name"]', "[]")
+    found = undeployed(plans(run(stated))[urn("api")], urn("api"), None, None)
+    assert found is not None and found.properties == ("name", "image")
+
+
+def test_of_a_replacement_that_deletes_first_the_creation_tells_what_changes() -> None:
+    """The dynamic door's deletion has nothing after it, which is no change of all properties."""
+    old, new = {"name": "a", "flashboot": "OFF"}, {"name": "a", "flashboot": "FLASHBOOT"}
+    lines = (
+        planned("delete-replaced", "api", DYNAMIC, old=state(old)),
+        planned("replace", "api", DYNAMIC, old=state(old), new=state(new)),
+    )
+    assert [change.path for change in plans(run(*lines))[urn("api", DYNAMIC)].changes] == [("flashboot",)]
+
+
+def test_a_secret_for_which_the_dynamic_door_replaces_is_the_reason() -> None:
+    """Nothing of it is seen, but its name."""
+    old = {"env": SECRET, "template": {"args": "a"}}
+    plan = planned("replace", "api", DYNAMIC, old=state(old), new=state(old), keys=["env"])
+    (change,) = plans(run(plan))[urn("api", DYNAMIC)].changes
+    assert (change.path, change.replaces) == (("env",), True)
+
+
+def test_other_providers_may_tell_what_differs_by_name() -> None:
+    """Those of older make do, and name what replaces apart."""
+    old, new = state({"name": "b", "kind": "x", "tags": "1"}), state({"name": "a", "kind": "y", "tags": "2"})
+    plan = planned("replace", "x", "a:b:C", old=old, new=new, diffs=["name", "kind"], keys=["kind"])
+    found = plans(run(plan))[urn("x", "a:b:C")].changes
+    assert {change.path: change.replaces for change in found} == {("kind",): True, ("name",): False}
+
+
+def test_what_the_program_ignores_is_no_drift() -> None:
+    """The dynamic door is not told, so that the state must be asked; a resource in which nothing else differs is as it should be."""
+    old = state({"workers": {"min": 0, "max": 3}, "executionTimeoutMs": 0, "env": {"A": "1"}})
+    new = state({"workers": {"min": 0, "max": 2}, "executionTimeoutMs": 7, "env": {"A": "2"}})
+    line = done("update", "api", DYNAMIC, old=old, new=new)
+    assert needs_export(run(line))
+    ignoring = {
+        ignored: _found(line, recorded={urn("api", DYNAMIC): Recorded(ignored=ignored)})
+        for ignored in (("workers", 'env["A"]'), ("workers.max",), ("workers", "env", "executionTimeoutMs"))
+    }
+    assert [[*found.get("api", {})] for found in ignoring.values()] == [
+        ["executionTimeoutMs"],
+        ["env.A", "executionTimeoutMs"],
+        [],
+    ]
+    assert ignoring[("workers", "env", "executionTimeoutMs")] == {}
+
+
+def test_a_variable_that_a_template_brought_stands_in_the_state() -> None:
+    """It is another one now, or gone; only one that the state knows nowhere was added."""
+    brought = {"inheritedEnv": SECRET}
+    old = state({"env": {"A": "1"}}, {"env": {"A": "1"}, **brought})
+    changed = {"env.T": "add", "env.U": "add", "env.N": "add"}
+    line = done("update", old=old, new=state({"env": {"A": "1", "T": SECRET, "U": "", "N": SECRET}}, brought), changes=changed)
+    assert needs_keys(run(line))
+    known = {urn("api"): Recorded(keys={"inheritedEnv": frozenset("TU")})}
+    assert _found(line, recorded=known) == {
+        "api": {"env.N": (None, "[secret]"), "env.T": ("[secret]", "[secret]"), "env.U": ("[secret]", None)}
+    }
+    whole = done("update", "api", DYNAMIC, old=state({}, brought), new=state({"env": SECRET}, {"env": SECRET, **brought}))
+    assert _found(whole, recorded={urn("api", DYNAMIC): Recorded(keys={"inheritedEnv": frozenset("T")})}) == {
+        "api": {"env": ("[secret]", "[secret]")}
+    }
+
+
+@pytest.mark.parametrize(
+    ("op", "before", "after"),
+    [
+        ("update", {"env": {"A": "1"}}, {"env": {"A": "1", "N": SECRET}}),
+        ("update", {"env": {"A": "1"}, "inheritedEnv": SECRET}, {"env": {"A": "2"}, "inheritedEnv": SECRET}),
+        ("same", {"inheritedEnv": SECRET}, {"inheritedEnv": SECRET}),
+        ("delete", {"inheritedEnv": SECRET}, None),
+    ],
+)
+def test_secrets_are_decrypted_only_for_the_sake_of_such_variables(op: str, before: Any, after: Any) -> None:
+    """Where no template brought any, or none is new, their names are of no use."""
+    changes = {"env": "update"} if op == "update" else None
+    assert not needs_keys(run(done(op, old=state(before), new=state(after), changes=changes)))
 
 
 def test_what_the_program_says_as_runpod_does_is_left_alone() -> None:
@@ -352,5 +465,5 @@ def test_a_plan_of_nothing_is_nothing_to_deploy() -> None:
 def test_a_list_with_a_secret_is_secret() -> None:
     """Of other providers' resources the elements are compared one by one."""
     old, new = state({"list": ["a", SECRET]}), state({"list": ["b", SECRET]})
-    found = [drift for drift, _ in drifted(run(done("update", "x", "a:b:C", old=old, new=new)), frozenset())]
+    found = [drift for drift, _ in drifted(run(done("update", "x", "a:b:C", old=old, new=new)), {})]
     assert found[0].properties == (PropertyDrift("list[0]", "a", "b"),)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from drift.events import ENDPOINT, SUMMARY, VOLUME, done, error, run, state, urn
 from runpod_serverless_provider.core.values import UNKNOWN
 from runpod_serverless_provider.drift import Account, DriftError, Up, Worker, find_drift
-from runpod_serverless_provider.drift.engine import Cli, StackName, Step, parts_of
+from runpod_serverless_provider.drift.engine import Cli, Recorded, StackName, Step, parts_of
+from runpod_serverless_provider.signatures import SECRET, SIGNATURE_KEY
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the CLI's place is taken by a script for a POSIX shell")
 
@@ -104,7 +107,27 @@ def test_a_configured_value_is_decrypted_without_its_line_s_end(tmp_path: Path) 
 def test_a_state_that_cannot_be_exported_hides_nothing(tmp_path: Path) -> None:
     """Then no resource is taken for one that is only read."""
     cli = Cli(str(_cli(tmp_path, "sys.exit(1)")), tmp_path)
-    assert asyncio.run(cli.external("dev")) == frozenset()
+    assert asyncio.run(cli.recorded("dev")) == {}
+
+
+def test_of_a_state_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    """Secrets are decrypted for the keys of maps alone, and their values are let go."""
+    outputs = {"env": {"A": "1"}, "inherited": {SIGNATURE_KEY: SECRET, "plaintext": '{"T": "canary"}'}, "id": "x"}
+    exported = {
+        "deployment": {
+            "resources": [
+                {"urn": "u", "outputs": outputs, "ignoreChanges": ["workers"]},
+                {"urn": "u", "delete": True},
+                {"urn": "read", "external": True},
+            ]
+        }
+    }
+    script = f"print({json.dumps(exported)!r})\nsys.exit('--show-secrets' in arguments and arguments[-2:] != ['--stack', 'dev'])"
+    cli = Cli(str(_cli(tmp_path, script)), tmp_path)
+    assert asyncio.run(cli.recorded("dev")) == {"u": Recorded(ignored=("workers",)), "read": Recorded(is_external=True)}
+    found = asyncio.run(cli.recorded("dev", with_keys=True))
+    assert found["u"].keys == {"env": frozenset("A"), "inherited": frozenset("T")}
+    assert "canary" not in repr(found)
 
 
 def _wait_for(mark: Path) -> None:
@@ -158,6 +181,21 @@ def test_errors_are_said_once_and_without_the_engine_s_frame() -> None:
     assert run(error("preview failed"), exit_code=255, stderr="error: why\n").error == "why"
 
 
+def test_a_program_that_fails_without_an_error_is_told_by_what_it_wrote(tmp_path: Path) -> None:
+    """So do YAML programs: the reason stands line by line among the information. Where there is an error, that is the reason."""
+    lines = [
+        json.dumps({"diagnosticEvent": {"severity": "info#err", "message": f"{text}\n\n"}}) for text in ("Error: a", "  on line 1")
+    ]
+    passing = json.dumps({"diagnosticEvent": {"severity": "info#err", "message": "passing", "ephemeral": True}})
+    assert run(*lines, passing, exit_code=1).error == "Error: a\n  on line 1"
+    assert run(*lines, error("why"), exit_code=1).error == "why"
+    assert run(*lines).error == ""
+    (tmp_path / "preview").write_text("\n".join(lines))
+    script = f"if arguments[2] == 'preview': print(open({str(tmp_path / 'preview')!r}).read()); sys.exit(1)"
+    (found,) = find_drift(tmp_path, pulumi=str(_cli(tmp_path, LISTED + script))).stacks
+    assert (found.error, found.up_unknown) == ("", "Error: a\n  on line 1")
+
+
 def test_names_are_taken_apart() -> None:
     """Of stacks, in each way to write them; of URNs, with parents and with colons in a name."""
     assert [(name.project, name.stack) for name in map(StackName, ("org/shop/dev", "org/dev", "dev"))] == [
@@ -168,6 +206,58 @@ def test_names_are_taken_apart() -> None:
     assert parts_of(f"urn:pulumi:dev::shop::my:Component${ENDPOINT}::a::b") == (ENDPOINT, "a::b")
     assert parts_of("") == ("", "")
     assert Step("same", urn("api"), ENDPOINT).name == "api"
+
+
+def test_what_nobody_foresaw_is_the_error_of_one_stack(tmp_path: Path) -> None:
+    """The others are compared, and of the error only its kind is said, as nobody knows what it repeats."""
+    listed = '[{"name": "a/b/c", "current": false}, {"name": "a/b/d", "current": false}]'
+    lowered = done("update", old=state({"workers": 3}), new=state({"workers": 2}), changes={"workers": "update"})
+    script = (
+        f"if 'ls' in arguments: print({listed!r}); sys.exit()\n"
+        f"if arguments[2] == 'refresh' and arguments[-1] == 'a/b/c': print({lowered!r})\n"
+    )
+
+    async def list_workers(account: Account, id: str) -> Sequence[Worker]:
+        raise ValueError("canary")
+
+    report = find_drift(tmp_path, pulumi=str(_cli(tmp_path, script)), all_stacks=True, list_workers=list_workers)
+    assert [(found.label, found.exit_code) for found in report.stacks] == [("b/c", 2), ("b/d", 0)]
+    assert report.stacks[0].error.startswith("the search failed (ValueError); this is a bug in pulumi-runpod-serverless")
+
+
+def test_a_cli_that_goes_away_is_the_error_of_a_stack(tmp_path: Path) -> None:
+    """The search had begun."""
+    script = f"import os\nif 'ls' in arguments: os.remove({str(tmp_path / 'pulumi')!r})\n"
+    (found,) = find_drift(tmp_path, pulumi=str(_cli(tmp_path, script + LISTED))).stacks
+    assert "cannot be started" in found.error
+
+
+MEETING: Final = """
+import pathlib, time
+if 'ls' in arguments: print('[{names}]'); sys.exit()
+place, name = pathlib.Path({place!r}), arguments[-1].replace('/', '-')
+(place / 'here' / name).touch()
+counts = [len(list((place / 'here').iterdir()))]
+(place / 'begun' / name).touch()  # nobody leaves before so many have come, of which the last has counted by now
+while len(list((place / 'begun').iterdir())) < {wanted}: time.sleep(0.01)
+time.sleep(0.2)
+counts.append(len(list((place / 'here').iterdir())))
+(place / 'seen' / name).write_text(str(max(counts)))
+(place / 'here' / name).unlink()
+"""
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_as_many_stacks_are_searched_at_a_time_as_asked_for(tmp_path: Path, parallel: int) -> None:
+    """Never more CLIs run at once, and so many do."""
+    for name in ("here", "begun", "seen"):
+        (tmp_path / name).mkdir()
+    names = ", ".join(f'{{"name": "a/b/s{number}", "current": false}}' for number in range(6))
+    script = MEETING.format(names=names, place=str(tmp_path), wanted=parallel)
+    report = find_drift(tmp_path, pulumi=str(_cli(tmp_path, script)), all_stacks=True, with_program=False, parallel=parallel)
+    assert [found.exit_code for found in report.stacks] == [0] * 6
+    seen = [int(path.read_text()) for path in (tmp_path / "seen").iterdir()]
+    assert (len(seen), max(seen)) == (6, parallel)
 
 
 def test_what_a_preview_that_failed_does_not_tell_has_its_reason(tmp_path: Path) -> None:

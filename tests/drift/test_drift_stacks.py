@@ -137,3 +137,24 @@ def test_a_program_that_cannot_run_leaves_the_column_empty_with_the_reason(stack
     assert [(item.name, item.up) for item in found.resources] == [("models", None)]
     assert "pulumi-language-python" in found.up_unknown
     assert found.exit_code == 7
+
+
+def test_a_program_that_fails_leaves_the_column_empty_with_the_reason(stack: Stack, emulator: Running) -> None:
+    """Of a YAML program, the engine has it among the information."""
+    stack.write({"api": endpoint(name="api", workers=3)})
+    stack.up()
+    stack.write({"api": endpoint(name="api", workers=3, colour="red")})
+    (found,) = search(stack).stacks
+    assert (found.exit_code, found.error) == (0, "")
+    assert found.up_unknown.startswith("Error: Property colour does not exist on 'runpod-serverless:index:Endpoint'")
+
+
+def test_workers_that_make_no_sense_are_said_to_be_unknown(stack: Stack, emulator: Running) -> None:
+    """The drift is known without them, and the exit code is that of drift."""
+    stack.write({"api": endpoint(name="api", workers=3)})
+    stack.up()
+    emulator.mutate("endpoints", identifiers(stack)["api"], workers={"max": 2})
+    emulator.fault("add-fields", method="GET", path="/v2/serverless/*/workers", fields={"workers": None})
+    done = command(stack)
+    assert done.returncode == 7, done.stderr
+    assert "The workers could not be listed: Runpod's answer is not a list of workers" in done.stdout.replace("\n ", "")

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ..core.checking import known_properties
-from ..core.model import nest
+from ..core.checking import DEFAULTS_KEY, known_properties
+from ..core.model import AutoNamed, nest
+from ..core.naming import is_generated
 from ..core.resource import PACKAGE, Resource
 from ..core.validation import tolerant
 from ..core.values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, is_within, leaves, parse_pattern, render_path
 from ..resources import RESOURCES
-from .engine import Run, Step, parts_of
+from .engine import Recorded, Run, Step, parts_of
 from .report import SECRET, PropertyDrift, ResourceDrift, Undeployed, Up
 
 _TYPE: Final = re.compile(rf"(?:{PACKAGE}:index|pulumi-python:dynamic/{PACKAGE}):(\w+)")
 """Of both doors."""
+_ENV: Final[Path] = ("env",)
+_INHERITED: Final = "inheritedEnv"
+"""The output with the variables that an endpoint has from its template."""
 _KINDS: Final = {resource.name: resource for resource in RESOURCES}
 _UPS: Final = {
     "same": Up.NOTHING,
@@ -67,24 +71,41 @@ def is_env(path: Path) -> bool:
     return "env" in path[:-1]
 
 
-def drifted(refreshed: Run, external: frozenset[str]) -> Iterator[tuple[ResourceDrift, Step]]:
-    """Yield the resources that are not as in the state; `external` are those that the program only reads."""
+def drifted(refreshed: Run, recorded: Mapping[str, Recorded]) -> Iterator[tuple[ResourceDrift, Step]]:
+    """Yield the resources that are not as in the state, those left out that the program only reads.
+
+    Properties that the program ignores are left out, too: where there is a diff by paths, the engine has seen to that.
+    """
     for step in refreshed.done:
-        if step.op not in ("update", "delete") or step.urn in external:
+        known = recorded.get(step.urn, Recorded())
+        if step.op not in ("update", "delete") or known.is_external:
             continue
         found = ResourceDrift(step.urn, step.type, step.name, str(step.old.get("id") or ""), is_gone=step.op == "delete")
         if found.is_gone:
             yield found, step
             continue
-        changes = sorted(_changes(step), key=lambda change: render_path(change.path))
-        properties = tuple(_property(change, step.type) for change in changes)
+        ignored = [parse_pattern(path) for path in known.ignored]
+        changes = [change for change in _changes(step) if not any(is_at_or_below(change.path, path) for path in ignored)]
+        changes.sort(key=lambda change: render_path(change.path))
+        inherited = known.keys.get(_INHERITED, frozenset[str]())
+        properties = tuple(_property(_with_inherited(change, inherited), step.type) for change in changes)
         if properties:
             yield replace(found, properties=properties), step
 
 
 def needs_export(refreshed: Run) -> bool:
-    """Say whether the events leave open if a resource is only read: the engine asks nobody to compare such a one."""
+    """Say whether the events leave open what counts: nobody compares a resource that is only read, and no paths show what is ignored."""
     return any(step.op in ("update", "delete") and step.changes is None for step in refreshed.done)
+
+
+def needs_keys(refreshed: Run) -> bool:
+    """Say whether there are variables that the inputs do not have, and a template that may have brought them."""
+    return any(
+        step.op == "update"
+        and (step.old.get("outputs") or {}).get(_INHERITED) is not None
+        and any(change.old is None for change in _changes(step) if change.path[:1] == _ENV)
+        for step in refreshed.done
+    )
 
 
 def plans(previewed: Run) -> dict[str, Plan]:
@@ -95,10 +116,10 @@ def plans(previewed: Run) -> dict[str, Plan]:
             continue
         up = _UPS.get(step.op, Up.RECREATE)
         known = found.get(step.urn)
-        if known is None or (step.changes and not known.changes):
-            found[step.urn] = Plan(
-                up, step, () if up in (Up.CREATE, Up.DELETE, Up.NOTHING) else tuple(_changes(step, is_plan=True))
-            )
+        if known is None or (step.new and not known.changes):
+            # Of a replacement's steps the deletion, which may come first, tells nothing of what changes.
+            is_silent = up in (Up.CREATE, Up.DELETE, Up.NOTHING) or not step.new
+            found[step.urn] = Plan(up, step, () if is_silent else tuple(_changes(step, is_plan=True)))
     for urn, message in previewed.complaints:
         if kind_of(parts_of(urn)[0]):
             known = found.get(urn)
@@ -124,8 +145,9 @@ def with_plan(drift: ResourceDrift, plan: Plan | None) -> ResourceDrift:
 def undeployed(plan: Plan, urn: str, drift: ResourceDrift | None, refreshed: Step | None) -> Undeployed | None:
     """Say what of a plan is not the repair of drift."""
     token, name = parts_of(urn)
+    stated = [change for change in plan.changes if not _is_generated(change, plan, name)]
     if drift is None:
-        paths = tuple(dict.fromkeys(render_path(change.path) for change in plan.changes))
+        paths = tuple(dict.fromkeys(render_path(change.path) for change in stated))
         return None if plan.up is Up.NOTHING else Undeployed(urn, token, name, plan.up, paths, plan.remark)
     if drift.is_gone or plan.up in (Up.NOTHING, Up.FAIL):
         return None
@@ -135,11 +157,19 @@ def undeployed(plan: Plan, urn: str, drift: ResourceDrift | None, refreshed: Ste
     drifted_paths = [parse_pattern(item.path) for item in drift.properties]
     beyond = [
         change
-        for change in plan.changes
+        for change in stated
         if not any(_related(change.path, path) for path in drifted_paths) or _is_other(change.new, _at(before, change.path))
     ]
     up = Up.RECREATE if any(change.replaces for change in beyond) else Up.UPDATE
     return Undeployed(urn, token, name, up, tuple(render_path(change.path) for change in beyond)) if beyond else None
+
+
+def _with_inherited(change: Change, inherited: Collection[str]) -> Change:
+    """Give the state's value where a template brought it: it stands beside the inputs. What is gone at Runpod is read as empty."""
+    is_inherited = change.old is None and change.path[:1] == _ENV and (change.path == _ENV or change.path[-1] in inherited)
+    if not (inherited and is_inherited):
+        return change
+    return replace(change, old=UNKNOWN, new=None if change.new == "" else UNKNOWN)
 
 
 def _property(change: Change, token: str) -> PropertyDrift:
@@ -163,6 +193,16 @@ def _related(path: Path, other: Path) -> bool:
     return is_at_or_below(path, other) or is_at_or_below(other, path)
 
 
+def _is_generated(change: Change, plan: Plan, name: str) -> bool:
+    """Is this the name that a replacement gets where the program gives none? The dynamic door does not tell what it generated."""
+    kind = kind_of(plan.step.type) if plan.step is not None and plan.up is Up.RECREATE else None
+    if kind is None or plan.step is None:
+        return False
+    limits = [marker.max_length for item in kind.facts if item.path == change.path and (marker := item.marker(AutoNamed))]
+    defaulted = (plan.step.new.get("inputs") or {}).get(DEFAULTS_KEY) or ()
+    return any(render_path(change.path) in defaulted or is_generated(change.new, name, limit) for limit in limits)
+
+
 def _is_other(planned: Any, prior: Any) -> bool:
     return not contains_unknown([planned, prior]) and planned != prior
 
@@ -172,11 +212,14 @@ def _changes(step: Step, *, is_plan: bool = False) -> Iterator[Change]:
 
     The outputs of a plan are only foretold, and say nothing.
 
-    Without a diff by paths (the dynamic door has none), all values are compared; what is secret on both sides may then differ unseen,
-    and that it does is known only where nothing else explains what the engine says.
+    Without a diff by paths (the dynamic door has none), all values are compared, after the properties that are known to replace; what is
+    secret on both sides may then differ unseen, and that it does is known only where nothing else explains what the engine says.
     """
-    given = {parse_pattern(path): kind.endswith("replace") for path, kind in (step.changes or {}).items()}
-    given = given or {(name,): name in step.replaces for name in step.names} or {(): False}
+    given: dict[Path, bool] = {parse_pattern(path): kind.endswith("replace") for path, kind in (step.changes or {}).items()}
+    if not given:
+        given = {(name,): name in step.replaces for name in (*step.replaces, *step.names)}
+    if not step.changes and not step.names:
+        given[()] = False
     inputs, outputs = (
         _aligned(*(_canonical(step.type, state.get(side)) for state in (step.old, step.new))) for side in ("inputs", "outputs")
     )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from ..signatures import SECRET, SIGNATURE_KEY, UNKNOWN_SENTINELS
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
 _CLOSING: Final = ("preview failed", "update failed")
 """What the engine adds to the errors of resources."""
+_ASIDE: Final = "info#err"
 _SHOWN_ERRORS: Final = 3
 _QUIET: Final = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -45,6 +46,19 @@ class StackName:
         """The project, empty where the name does not tell."""
         parts = self.full.split("/")
         return parts[1] if len(parts) == 3 else ""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the state records of one resource beside its properties.
+
+    `is_external` says that the program only reads it (`.get`); `ignored` are the paths of its `ignoreChanges`; `keys` are those of each
+    output that is a map, secret or not.
+    """
+
+    is_external: bool = False
+    ignored: tuple[str, ...] = ()
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,8 @@ def parts_of(urn: str) -> tuple[str, str]:
 class Run:
     """One command: `done` are results, `planned` what a preview would do. `complaints` are errors by resource, empty for the stack.
 
-    `has_summary` says that the engine came to its end.
+    `aside` is what the program wrote to standard error, which is all that some language hosts say of why it failed. `has_summary` says
+    that the engine came to its end.
     """
 
     exit_code: int
@@ -91,6 +106,7 @@ class Run:
     planned: tuple[Step, ...] = ()
     complaints: tuple[tuple[str, str], ...] = ()
     configuration: Mapping[str, str] = field(default_factory=dict)
+    aside: str = ""
     plain: str = ""
     has_summary: bool = True
 
@@ -100,7 +116,7 @@ class Run:
         if not self.exit_code:
             return "" if self.has_summary else "pulumi ended without the summary of its events: upgrade the Pulumi CLI"
         said = [message.removeprefix("Preview failed: ") for _, message in self.complaints if message not in _CLOSING]
-        said = list(dict.fromkeys(said or [self.plain]))
+        said = list(dict.fromkeys(said or [self.aside or self.plain]))
         more = [f"and {len(said) - _SHOWN_ERRORS} more"] if len(said) > _SHOWN_ERRORS else []
         return "\n".join(said[:_SHOWN_ERRORS] + more) or f"pulumi ended with exit code {self.exit_code}"
 
@@ -130,11 +146,24 @@ class Cli:
         given = ["--refresh"] if with_refresh else []
         return parse(*await self._call("preview", "--json", *given, "--stack", stack))
 
-    async def external(self, stack: str) -> frozenset[str]:
-        """Name the resources that the program only reads (`.get`)."""
-        code, stdout, _ = await self._call("stack", "export", "--stack", stack)
+    async def recorded(self, stack: str, *, with_keys: bool = False) -> dict[str, Recorded]:
+        """Read from the state what the events do not tell, by URN; nothing where it cannot be exported.
+
+        Only `with_keys` are secrets decrypted, and their values are not kept.
+        """
+        code, stdout, _ = await self._call("stack", "export", *(["--show-secrets"] if with_keys else []), "--stack", stack)
         resources = [] if code else json.loads(stdout)["deployment"].get("resources", [])
-        return frozenset(resource["urn"] for resource in resources if resource.get("external"))
+        return {
+            item["urn"]: Recorded(
+                bool(item.get("external")),
+                tuple(item.get("ignoreChanges") or ()),
+                {name: frozenset(value) for name, value in _opened(item.get("outputs") or {}) if isinstance(value, dict)}
+                if with_keys
+                else {},
+            )
+            for item in resources
+            if not item.get("delete")
+        }
 
     async def configured(self, stack: str, key: str) -> str | None:
         """Decrypt one value of the stack's configuration."""
@@ -168,7 +197,7 @@ class Cli:
 
 def parse(exit_code: int, stdout: str, stderr: str) -> Run:
     """Read the events that a command printed; lines that are none are kept as they are."""
-    done, planned, complaints, plain = [], [], [], []
+    done, planned, complaints, asides, plain = [], [], [], [], []
     configuration: Mapping[str, str] = {}
     has_summary = False
     for line in stdout.splitlines():
@@ -185,6 +214,8 @@ def parse(exit_code: int, stdout: str, stderr: str) -> Run:
             said = event["diagnosticEvent"]
             if said["severity"] == "error" and not said.get("ephemeral"):
                 complaints.append((said.get("urn", ""), said["message"].strip()))
+            elif said["severity"] == _ASIDE and not said.get("ephemeral"):
+                asides.append(said["message"])
         elif not event:
             plain.append(line)
     return Run(
@@ -193,9 +224,16 @@ def parse(exit_code: int, stdout: str, stderr: str) -> Run:
         tuple(_own(planned)),
         tuple(complaints),
         configuration,
+        _plain("\n".join(asides)),
         _plain(stderr) or _plain("\n".join(plain)),
         has_summary,
     )
+
+
+def _opened(properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in properties.items():
+        is_secret = isinstance(value, Mapping) and value.get(SIGNATURE_KEY) == SECRET
+        yield name, json.loads(value["plaintext"]) if is_secret else value
 
 
 def _event(line: str) -> dict[str, Any]:

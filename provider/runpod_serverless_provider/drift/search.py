@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from ..core.version import DISTRIBUTION
 from .causes import Account, ListWorkers, causes_of
-from .comparing import Plan, drifted, needs_export, plans, undeployed, with_plan
+from .comparing import Plan, drifted, needs_export, needs_keys, plans, undeployed, with_plan
 from .engine import Cli, DriftError, Run, StackName, Step, parts_of
 from .report import Report, ResourceDrift, StackReport, Up
 from .wiring import Runpod
 
+_LOG: Final = logging.getLogger(__name__)
 PARALLEL: Final = 4
 """Stacks at a time. Each takes a process of the CLI and one of the plugin, and all share the account's 60 requests a minute."""
 
@@ -63,7 +66,7 @@ async def _search(
     async def one(name: StackName) -> StackReport:
         nonlocal done
         async with places:
-            found = await _search_one(cli, name, with_program, list_workers or runpod.workers)
+            found = await _search_surely(cli, name, with_program, list_workers or runpod.workers)
         done += 1
         if on_progress is not None:
             on_progress(found, done, len(names))
@@ -88,10 +91,24 @@ def _chosen(known: Sequence[StackName], wanted: Sequence[str], all_stacks: bool)
     return selected
 
 
+async def _search_surely(cli: Cli, name: StackName, with_program: bool, list_workers: ListWorkers) -> StackReport:
+    """Let what nobody foresaw be the error of the one stack that it befell."""
+    try:
+        return await _search_one(cli, name, with_program, list_workers)
+    except Exception as problem:  # noqa: BLE001 - the other stacks are compared
+        if isinstance(problem, DriftError):
+            return StackReport(name.stack, name.project, error=str(problem))
+        _LOG.debug("the search of %s failed", name.full, exc_info=True)
+        # Only the kind: what an unforeseen error repeats may be a secret.
+        said = f"the search failed ({type(problem).__name__}); this is a bug in {DISTRIBUTION}, please report it"
+        return StackReport(name.stack, name.project, error=said)
+
+
 async def _search_one(cli: Cli, name: StackName, with_program: bool, list_workers: ListWorkers) -> StackReport:
     refreshed = await cli.refresh(name.full)
-    external = await cli.external(name.full) if needs_export(refreshed) else frozenset[str]()
-    found = sorted(drifted(refreshed, external), key=lambda pair: pair[0].urn)
+    is_of_keys = needs_keys(refreshed)
+    recorded = await cli.recorded(name.full, with_keys=is_of_keys) if is_of_keys or needs_export(refreshed) else {}
+    found = sorted(drifted(refreshed, recorded), key=lambda pair: pair[0].urn)
     report = StackReport(name.stack, name.project, tuple(drift for drift, _ in found), error=refreshed.error)
     if not with_program:
         report = replace(report, up_unknown="the program was not asked")

@@ -43,7 +43,10 @@ class Runpod:
             found = await client.request("GET", f"/serverless/{id}/workers")
         except ProviderFailure as problem:
             raise WorkersUnknown(str(problem)) from None
-        return [Worker(str(worker["id"]), str(worker["status"])) for worker in found["workers"]]
+        try:
+            return [Worker(str(worker["id"]), str(worker["status"])) for worker in found["workers"]]
+        except (KeyError, TypeError):
+            raise WorkersUnknown("Runpod's answer is not a list of workers") from None
 
     async def _client(self, account: Account) -> Any:
         from ..api.client import Client
