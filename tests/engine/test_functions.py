@@ -196,6 +196,8 @@ def _camel_name(name: str) -> str:
         ("getEndpointWorkers", {"endpointId": "nowhere"}, "there is no endpoint with the id 'nowhere'"),
         ("getGpuTypes", {"gpuCount": 0}, "must be at least 1, not 0"),
         ("getGpuTypes", {"minCudaVersion": "twelve"}, "must be a CUDA version like '12.8'"),
+        ("getGpuTypes", {"pool": "AMPER_80"}, "Runpod has no serverless pool 'AMPER_80'; did you mean 'AMPERE_80'"),
+        ("getPodTemplate", {"id": "pods"}, "'pods' is a template for pods, of which no endpoint can be made"),
         ("getDataCenters", {"networkVolumeType": "FAST"}, "must be one of 'STANDARD' or 'HIGH_PERFORMANCE', not 'FAST'"),
     ],
     ids=lambda value: str(value)[:30],
