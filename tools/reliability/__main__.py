@@ -30,6 +30,7 @@ class Measurement:
 
 MEASUREMENTS: Final = (
     Measurement("creations"),
+    Measurement("requests"),
     Measurement("storms"),
     Measurement("kills"),
     Measurement("secrets"),

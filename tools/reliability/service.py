@@ -77,6 +77,19 @@ class Service:
             return Made(_kept_id(problem), problem.details() or str(problem.code()))
         return Made(made.id)
 
+    async def update(self, kind: str, urn: str, id: str, inputs: Properties, news: Properties) -> None:
+        """Change a resource whose outputs are as its inputs. Raises grpc.aio.AioRpcError."""
+        prior = _struct(inputs)
+        request = provider_pb2.UpdateRequest(id=id, urn=urn, type=PACKAGE + kind, olds=prior, old_inputs=prior, news=_struct(news))
+        await self._stub.Update(request)
+
+    async def refreshed(self, kind: str, urn: str, id: str, inputs: Properties) -> dict[str, Any]:
+        """Read a resource that the state knows, and give its inputs; nothing where it is gone. Raises grpc.aio.AioRpcError."""
+        prior = _struct(inputs)
+        request = provider_pb2.ReadRequest(id=id, urn=urn, type=PACKAGE + kind, properties=prior, inputs=prior)
+        found = await self._stub.Read(request)
+        return MessageToDict(found.inputs) if found.id else {}
+
     async def delete(self, kind: str, urn: str, id: str, inputs: Properties) -> str:
         """Delete a resource, and give the reason where that fails."""
         properties = _struct(inputs)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from pulumi_runpod_serverless.testing import local_runpod
+from pulumi_runpod_serverless.testing import LocalRunpod, local_runpod
 
 from .canaries import API_KEY, ENV_VALUE, PASSWORD
 
@@ -144,6 +144,8 @@ class Workspace:
     directory: Path
     variables: Mapping[str, str]
     run: Run
+    local: LocalRunpod
+    """For inline programs of the Automation API."""
 
     def project(self, name: str, **variables: str) -> Project:
         """Make a project; `variables` are added to its environment."""
@@ -166,5 +168,5 @@ def workspace(run: Run, name: str) -> Iterator[Workspace]:
         home = directory / "user"
         home.mkdir()
         variables = {**os.environ, **local.variables, "RUNPOD_API_KEY": API_KEY, "HOME": str(home), "USERPROFILE": str(home)}
-        yield Workspace(emulator, directory, variables, run)
+        yield Workspace(emulator, directory, variables, run, local)
         run.canaries.look_into(name, [path for path in directory.iterdir() if path.name != "projects"])
