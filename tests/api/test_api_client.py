@@ -328,6 +328,33 @@ def test_a_429_without_a_word_is_waited_out_ever_longer():
     assert time.slept == [1.125, 1.125, 1.125, 2.125]
 
 
+def test_a_429_also_holds_what_is_only_being_noted():
+    """Before a POST leaves, it is noted on a disk that may be slow."""
+
+    async def scenario():
+        time, sent_at, is_limited = Time(), [], asyncio.Event()
+
+        async def note(_):
+            await is_limited.wait()
+
+        def reply(request):
+            sent_at.append((request.method, time.now - 1000.0))
+            return answer(429, retry_after="30") if len(sent_at) == 1 else answer(200, {"id": "x"})
+
+        client = client_of(Script(reply), time)
+        posting = asyncio.ensure_future(client.request("POST", "/serverless", body={"name": "a"}, before_sending=note))
+        await asyncio.sleep(0.01)
+        getting = asyncio.ensure_future(client.request("GET", "/serverless"))
+        await asyncio.sleep(0.01)
+        is_limited.set()
+        await asyncio.gather(posting, getting)
+        return sent_at
+
+    (first, *later) = run(scenario())
+    assert first == ("GET", 0.0) and sorted(method for method, _ in later) == ["GET", "POST"]
+    assert all(seconds >= 30.0 for _, seconds in later)
+
+
 def test_429s_do_not_use_up_the_attempts():
     """Never fail an update because of a rate limit."""
     server = Script(*[answer(429, retry_after="1")] * 20, LOST, LOST, LOST, LOST, answer())

@@ -196,11 +196,14 @@ class Client:
                 if not self._budget.reserve():
                     continue
                 headers: Mapping[str, str] = {}
-                was_sent = True  # as far as one knows if it is cancelled on the way
+                was_sent = False
                 try:
                     if before_sending is not None:
                         await before_sending(self._server_date)
                         self._refuse_if_stopped(method, path)
+                        if self._budget.is_blocked:  # the disk took its time, and meanwhile came a 429
+                            continue
+                    was_sent = True  # as far as one knows if it is cancelled on the way
                     attempt = await self._attempt(http, method, path, content, query)
                     headers, was_sent = attempt.headers, attempt.outcome is not Outcome.NOT_SENT
                 finally:

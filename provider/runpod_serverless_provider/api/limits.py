@@ -141,6 +141,12 @@ class Budget:
         """Let nobody through for `seconds`, because the API answered 429 and asked for it."""
         self._blocks[window] = max(self._blocks.get(window, 0.0), self._clock() + seconds)
 
+    @property
+    def is_blocked(self) -> bool:
+        """Did the API ask that nobody comes before a time that is still to come?"""
+        now = self._clock()
+        return any(0 < until - now <= self._patience_seconds for until in self._blocks.values())
+
     def _observe(self, left: Left) -> None:
         reset_at = self._clock() + left.reset_seconds
         known = self._windows.get(left.window)
