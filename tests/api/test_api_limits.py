@@ -266,6 +266,32 @@ def test_a_block_holds_everybody():
     assert run(scenario()) == ([9.0], ["waiting 9 s for Runpod's rate limit (hour window)"])
 
 
+def test_after_a_block_two_go_ahead_and_the_rest_follows_who_passes():
+    """The limit may last longer than the API said, and each that finds that out is one request too many."""
+
+    async def scenario():
+        time, notes = Time(), Notes()
+        budget = budget_on(time)
+        taken = [budget.reserve() for _ in range(3)]
+        budget.block(5)
+        budget.passed()  # an answer to what had been sent before
+        for _ in range(3):
+            budget.release({}, was_sent=True)
+        await time.sleep(5)
+        scouts = [budget.reserve() for _ in range(3)]
+        waiting = asyncio.ensure_future(acquire(budget, notes))
+        await asyncio.sleep(0.01)
+        was_waiting = not waiting.done()
+        budget.passed()
+        budget.release({}, was_sent=True)
+        await waiting
+        return taken, scouts, was_waiting, [budget.reserve() for _ in range(10)]
+
+    taken, scouts, was_waiting, rest = run(scenario())
+    assert taken == [True] * 3 and scouts == [True, True, False]
+    assert was_waiting and rest == [True] * 10
+
+
 def test_those_who_wait_together_come_back_spread_out():
     """Within a part of the wait."""
 

@@ -60,7 +60,7 @@ def _one_process(run: Run, place: Workspace) -> Iterator[Result]:
         project.command()
         _limit(place, run.scaled(3, 6))
         place.emulator.clear_requests()
-        with _storm(place, run.random("storm", number)):
+        with _storm(place, run.random("storm", number), run.scaled(3, 6)):
             done = project.up("--parallel", "64", must_succeed=False)
         place.emulator.set(quota=None)
         sent = [entry for entry in place.emulator.requests() if entry["userAgent"] != _THIEF]
@@ -108,14 +108,14 @@ def _several_processes(run: Run, place: Workspace) -> Iterator[Result]:
 
 
 @contextlib.contextmanager
-def _storm(place: Workspace, chance: random.Random) -> Iterator[None]:
-    """Take the quota away, or refuse everything for a while, again and again at random moments."""
+def _storm(place: Workspace, chance: random.Random, window_seconds: int) -> Iterator[None]:
+    """Take the quota away, or refuse everything for a while, again and again at random moments, more than once in most windows."""
     is_over = threading.Event()
 
     def rage() -> None:
         headers = {"authorization": f"Bearer {API_KEY}", "user-agent": _THIEF}
         with httpx.Client(base_url=place.emulator.url, headers=headers, trust_env=False) as thief:
-            while not is_over.wait(chance.uniform(0.3, 2.0)):
+            while not is_over.wait(chance.uniform(0.1, 0.7) * window_seconds):
                 if chance.random() < 0.5:
                     while thief.get("/v2/registries/delegations").status_code != 429 and not is_over.is_set():
                         pass

@@ -206,6 +206,8 @@ class Client:
                     was_sent = True  # as far as one knows if it is cancelled on the way
                     attempt = await self._attempt(http, method, path, content, query)
                     headers, was_sent = attempt.headers, attempt.outcome is not Outcome.NOT_SENT
+                    if attempt.status and attempt.outcome is not Outcome.RATE_LIMITED:
+                        self._budget.passed()
                 finally:
                     self._budget.release(headers, was_sent=was_sent)
             self._learn(attempt)

@@ -16,6 +16,8 @@ _MOST_SPREAD_SECONDS: Final = 1.0
 """Those that wait for the same reset are spread over a part of the wait, within these bounds."""
 _SHARE: Final = 0.25
 """Which part of what is left may be under way at once: other processes of the account take theirs, of which only answers tell."""
+_SCOUTS: Final = 2
+"""So many may be under way after a 429, until one of them passes: the limit may last longer than it said."""
 _SAME_RESET_SECONDS: Final = 1.5
 """Resets that lie closer together are the same: the headers count whole seconds."""
 
@@ -100,6 +102,7 @@ class Budget:
         self._quotas: dict[str, Quota] = {}
         self._blocks: dict[str, float] = {}
         self._in_flight = 0
+        self._is_scouting = False
         self._answered = asyncio.Event()
 
     async def wait(self, voice: Voice) -> None:
@@ -140,6 +143,11 @@ class Budget:
     def block(self, seconds: float, window: str = "") -> None:
         """Let nobody through for `seconds`, because the API answered 429 and asked for it."""
         self._blocks[window] = max(self._blocks.get(window, 0.0), self._clock() + seconds)
+        self._is_scouting = True
+
+    def passed(self) -> None:
+        """Note an answer other than 429; one to what was sent before the block says nothing about its end."""
+        self._is_scouting = self._is_scouting and self.is_blocked
 
     @property
     def is_blocked(self) -> bool:
@@ -159,6 +167,8 @@ class Budget:
 
     @property
     def _is_crowded(self) -> bool:
+        if self._is_scouting and self._in_flight >= _SCOUTS:
+            return True
         return any(self._in_flight >= max(1.0, known.remaining * _SHARE) for known in self._windows.values() if known.remaining)
 
     def _next_wait(self) -> tuple[str, float] | None:
