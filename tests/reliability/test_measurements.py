@@ -1,0 +1,115 @@
+"""The scorecard can fail: what it looks for, it finds where it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import types
+from urllib.parse import quote
+
+import pytest
+from tools.reliability import __main__ as program
+from tools.reliability import canaries
+from tools.reliability.creations import Trial, faults, matrix
+from tools.reliability.report import Result, Run
+from tools.reliability.service import Made
+from tools.reliability.storms import too_early
+
+FORMS = {
+    "plain": lambda text: text,
+    "JSON": json.dumps,
+    "JSON in JSON": lambda text: json.dumps(json.dumps({"a": text})),
+    "URL": lambda text: quote(text, safe=""),
+    "hexadecimal": lambda text: text.encode().hex(),
+    **{
+        f"base64 after {number}": lambda text, number=number: base64.b64encode(b"x" * number + text.encode() + b"yz").decode()
+        for number in range(4)
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", canaries.ALL)
+def test_a_canary_is_found_in_every_form(name, form):
+    """And named without being shown."""
+    hits = canaries.found_in(f"before {FORMS[form](canaries.ALL[name])} after")
+    assert hits
+    assert all(hit.startswith(name) and canaries.ALL[name] not in hit for hit in hits)
+
+
+def test_what_is_no_canary_is_no_hit(tmp_path):
+    """Nor is what the engine's own log says of its wire; files are looked through as well as output."""
+    found = canaries.Canaries()
+    found.look("output", "rpa_ of nobody, canary, password")
+    found.look("log", f"I1 {canaries.OF_THE_ENGINE}: {canaries.PASSWORD}\nfine")
+    assert (found.hits, found.texts) == ([], 2)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "dev.json").write_bytes(b"\xff" + canaries.API_KEY.encode())
+    found.look_into("stack", [tmp_path])
+    assert len(found.hits) == 1 and found.hits[0].startswith("stack: state/dev.json: API key")
+
+
+ADVICE = "take it over with `pulumi import t n a`"
+
+
+@pytest.mark.parametrize(
+    ("is_fixed", "decoy", "made", "present", "wrong"),
+    [
+        (False, "", Made("a"), {"a"}, ""),
+        (False, "", Made("", "no"), set(), ""),
+        (False, "", Made("a"), {"a", "b"}, "2 objects"),
+        (False, "", Made("a"), set(), "which is not there"),
+        (False, "", Made("", ADVICE), {"a"}, "in no state"),
+        (True, "", Made("", ADVICE), {"a"}, ""),
+        (True, "", Made("", "no"), {"a"}, "in no state"),
+        (True, "", Made("", ADVICE), {"b"}, "in no state"),
+        (True, "d", Made("d"), {"d"}, "for its own"),
+        (True, "d", Made("a"), {"a", "d"}, ""),
+        (True, "d", Made("", ADVICE), {"a", "b", "d"}, "2 objects"),
+    ],
+)
+def test_a_creation_is_judged_by_what_exists_and_what_is_known(is_fixed, decoy, made, present, wrong):
+    """A generated name leaves nothing unowned; a fixed one may, where the failure says what it is."""
+    said = Trial("Endpoint", ("429",), is_fixed, 1, 1, "n", decoy, made=made).verdict(present)
+    assert wrong in said and bool(said) == bool(wrong)
+
+
+def test_a_seed_repeats_its_matrix(tmp_path):
+    """Every fault meets every resource, with both kinds of name; another seed orders others."""
+    run = Run(1, is_full=True, directory=tmp_path, engine=tmp_path)
+    one, again, other = ([str(trial) for trial in matrix(run, seed, faults(5.0))] for seed in (3, 3, 4))
+    assert one == again != other
+    assert len(one) == len(faults(5.0)) * 4 * 2 and 20 * len(one) >= 2000
+
+
+def test_who_comes_before_the_end_of_retry_after_is_found():
+    """What was on the way when the 429 was sent is not meant."""
+    limited = {"at": 100.0, "tookMs": 100.0, "status": 429, "retryAfter": "2", "method": "GET", "path": "/x"}
+    later = [{**limited, "at": at, "status": 200, "method": "POST"} for at in (100.2, 101.0, 102.2)]
+    assert list(too_early([limited, *later])) == ["POST /x came 1.10 s before the end of 2 s"]
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("met", 0), ("missed", 1), ("untried", 1), ("broken", 1), ("empty", 1)])
+def test_the_program_fails_where_a_target_is_missed(monkeypatch, capsys, tmp_path, outcome, code):
+    """Also where nothing was tried, or the measurement itself broke; a failure says what repeats it."""
+
+    def measure(run):
+        if outcome == "broken":
+            raise RuntimeError("out of order")
+        if outcome != "empty":
+            yield Result("a | b", "0", outcome != "untried", ("it was 1",) if outcome == "missed" else (), run.seed, "of 2")
+
+    monkeypatch.setitem(sys.modules, "tools.reliability.sample", types.SimpleNamespace(measure=measure))
+    monkeypatch.setattr(program, "MEASUREMENTS", (program.Measurement("sample"), program.Measurement("long", is_quick=False)))
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # which the program extends
+    written = tmp_path / "scorecard.json"
+    assert program.main(["--quick", "--seed", "7", "--json", str(written)]) == code
+    printed, scorecard = capsys.readouterr().out, json.loads(written.read_text())
+    assert "seed 7" in printed or outcome == "empty"
+    if outcome == "missed":
+        assert "| a \\| b | 0 | 1 | 1 | of 2 |" in printed and "  - it was 1" in printed
+        assert scorecard["results"][0]["failures"] == ["it was 1"]
+    if outcome == "broken":
+        assert "out of order" in printed and "python -m tools.reliability --quick --only sample --seed 7" in printed
