@@ -24,7 +24,8 @@ import pulumi_runpod_serverless as native
 from parity.doors import DynamicDoor, Life, behind, blob_of, plain
 from parity.test_parity import FULL, named
 from pulumi_runpod_serverless import dynamic
-from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY, _camel, provider
+from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY, _camel, partial, provider
+from pulumi_runpod_serverless.dynamic.adapter import FAILED_KEY
 from runpod_serverless_provider.resources import RESOURCES
 from unit.core.test_creation import KINDS as LOSABLE
 from unit.core.test_creation import LOST
@@ -149,6 +150,29 @@ def test_what_a_lost_answer_made_is_the_one_in_the_state(kind: str, fault: str) 
         life.up(dict(inputs))
         assert [item["id"] for item in door.world.all(where) if not item.get("_source")] == [life.id]
         assert life.up(dict(inputs)).op == "same"
+
+
+def test_what_the_engine_cannot_be_told_is_a_warning_and_the_next_up_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a Pulumi to come hides its RPC: nothing is lost, and no change is sent twice."""
+    monkeypatch.setattr(partial, "_context", lambda: None)
+    program = named({**FULL["Endpoint"], "workers": {"min": 1, "max": 1}, "waitForReady": 1, "updateStrategy": "inPlace"})
+    with behind("dynamic") as door:
+        life = Life(door, "Endpoint")
+        life.up(program)
+        assert life.unfinished == () and "0/1 workers on version 1 after 1 s" in life.outputs[FAILED_KEY][0]
+        assert life.id == door.world.all("endpoints")[0]["id"]
+        door.world.app.world.clock.advance(300)
+        assert life.up(program).op == "update"
+        assert FAILED_KEY not in life.outputs
+        assert life.up(program).op == "same"
+        program["env"] = {"A": "other"}
+        door.world.forget()
+        assert life.up(program).op == "update"
+        assert "version 2" in life.outputs[FAILED_KEY][0] and plain(life.outputs["env"]) == {"A": "other"}
+        assert life.up(program).op == "update"
+        assert [line.split()[0] for line in door.world.writes] == ["PATCH"]
+        door.world.app.world.clock.advance(300)
+        assert [life.up(program).op, life.up(program).op] == ["update", "same"]
 
 
 def test_a_key_is_looked_up_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

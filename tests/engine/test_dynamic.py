@@ -134,6 +134,68 @@ def test_the_key_and_the_settings_may_stand_in_the_stacks_configuration(stack: S
     inline.destroy()
 
 
+def test_what_is_not_ready_fails_the_run_and_stays_in_the_state(stack: Stack, emulator: Running) -> None:
+    """A creation and an update: the state has what Runpod has, with its secrets, and the next run waits on without changing anything."""
+    given = {"LEVEL": "info"}
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        Endpoint(
+            "llm",
+            image="me/worker:1",
+            workers={"min": 1, "max": 1},
+            wait_for_ready=1,
+            env={**given, "TOKEN": pulumi.Output.secret(CANARY)},
+        )
+
+    inline = stack.inline(program)
+    from pulumi import automation
+
+    def fails() -> list[str]:
+        emulator.clear_requests()
+        with pytest.raises(automation.CommandError, match=r"0/1 workers on version \d after 1 s") as raised:
+            inline.up()
+        assert "Traceback" not in str(raised.value) and CANARY not in str(raised.value)
+        return [line for line in sent(emulator) if not line.startswith("GET")]
+
+    assert fails() == ["POST /serverless"]
+    (kept,) = (resource for resource in stack.state() if resource["urn"].endswith("::llm"))
+    assert kept["id"] == emulator.state()["endpoints"][0]["id"]
+    assert len(kept["initErrors"]) == 1 and kept["outputs"]["requestUrls"]
+    assert CANARY not in json.dumps(kept)
+    assert fails() == []
+    emulator.advance(300)
+    assert _changes(inline.up()) == {"update": 1}
+    assert _changes(inline.up()) == {}
+    given["LEVEL"] = "debug"
+    assert fails() == ["PATCH /serverless/{id}"]
+    assert fails() == []
+    emulator.advance(300)
+    assert _changes(inline.up()) == {"update": 1}
+    assert _changes(inline.up()) == {}
+    inline.destroy()
+
+
+def test_a_failing_check_shows_no_secret(stack: Stack, emulator: Running) -> None:
+    """The engine prints the value of a property that a failure names, so one with a secret in it is not named."""
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        hidden = pulumi.Output.secret
+        Endpoint("llm", image=hidden(f"{CANARY} is no image"), env={"": hidden(CANARY)}, gpu_count=0)
+
+    inline = stack.inline(program)
+    from pulumi import automation
+
+    with pytest.raises(automation.CommandError, match="gpuCount: must be at least 1, not 0") as raised:
+        inline.up()
+    assert "property gpuCount value {0}" in str(raised.value)
+    assert "env: the key ''" in str(raised.value)
+    assert CANARY not in str(raised.value)
+
+
 def test_the_engines_options_work(stack: Stack, emulator: Running) -> None:
     """Ignored changes stay ignored, protection holds, and a replacement may delete first."""
     given: dict[str, Any] = {"workers": 1, "image": "me/worker:1"}

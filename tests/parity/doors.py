@@ -11,7 +11,7 @@ import importlib.util
 import os
 import pickle
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
@@ -22,12 +22,13 @@ import grpc.aio
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
+from google.rpc import status_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY, process
 from pulumi_runpod_serverless.dynamic.provider import RunpodProvider
 from runpod_serverless_provider.core import verbs
-from runpod_serverless_provider.core.failures import ProviderFailure
+from runpod_serverless_provider.core.failures import CreatedButFailed, ProviderFailure
 from runpod_serverless_provider.core.provider import Provider
 from runpod_serverless_provider.core.values import Path
 from runpod_serverless_provider.engine import Engine
@@ -72,6 +73,23 @@ class Plan:
 
     op: str
     replaces: tuple[str, ...] = ()
+
+
+class Unfinished(Exception):
+    """What the engine learns of a resource that exists although it failed: it keeps it, and its next plan is an update at the least."""
+
+    def __init__(self, id: str, outputs: Properties, reasons: Iterable[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.id, self.outputs, self.reasons = id, outputs, tuple(reasons)
+
+    @classmethod
+    def told(cls, metadata: Any) -> Unfinished | None:
+        """Read it from the details of a failure; None where there are none."""
+        raw = dict(metadata or ()).get("grpc-status-details-bin")
+        found = provider_pb2.ErrorResourceInitFailed()
+        if raw is None or not status_pb2.Status.FromString(raw).details[0].Unpack(found):
+            return None
+        return cls(found.id, MessageToDict(found.properties), found.reasons)
 
 
 class Door:
@@ -138,7 +156,7 @@ class CoreDoor(Door):
     def create(self, token: str, name: str, inputs: Properties) -> Any:
         given, secrets = _opened(inputs)
         request = verbs.Create(token, _urn(token, name), given, secrets, voice=self.world.notes)
-        created = self.world.run(self.world.provider.create(request))
+        created = self._surely(self.world.provider.create(request))
         return created.id, _sealed(created.outputs, created.secrets)
 
     def update(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties, news: Properties) -> Any:
@@ -146,8 +164,14 @@ class CoreDoor(Door):
         request = verbs.Update(
             token, _urn(token, name), id, prior, _opened(inputs)[0], given, secrets | known, voice=self.world.notes
         )
-        updated = self.world.run(self.world.provider.update(request))
+        updated = self._surely(self.world.provider.update(request))
         return _sealed(updated.outputs, updated.secrets)
+
+    def _surely(self, work: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return self.world.run(work)
+        except CreatedButFailed as problem:
+            raise Unfinished(problem.id, _sealed(problem.outputs, problem.secrets), problem.reasons) from None
 
     def read(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties) -> Any:
         given, secrets = _opened(inputs)
@@ -181,7 +205,7 @@ class GrpcDoor(Door):
             home=FilePath("/nonexistent"),
         )
         world.run(self._start(servicer))
-        self._ask("Configure", P.ConfigureRequest(args=Struct()))
+        self.call("Configure", P.ConfigureRequest(args=Struct()))
 
     async def _start(self, servicer: Server) -> None:
         self._server = grpc.aio.server(options=GRPC_OPTIONS)
@@ -195,20 +219,25 @@ class GrpcDoor(Door):
         self.world.run(self._channel.close())
         self.world.run(self._server.stop(0))
 
-    def _ask(self, rpc: str, request: Any) -> Any:
+    def call(self, rpc: str, request: Any) -> Any:
+        """Call one RPC."""
+
         async def asked() -> Any:
-            return await getattr(self._stub, rpc)(request)
+            try:
+                return await getattr(self._stub, rpc)(request)
+            except grpc.aio.AioRpcError as problem:
+                raise Unfinished.told(problem.trailing_metadata()) or problem from None
 
         return self.world.run(asked())
 
     def check(self, token: str, name: str, olds: Properties, news: Properties) -> Any:
         request = P.CheckRequest(urn=_urn(token, name), olds=struct(olds), news=struct(news), randomSeed=b"seed")
-        checked = self._ask("Check", request)
+        checked = self.call("Check", request)
         return MessageToDict(checked.inputs), [(failure.property, failure.reason) for failure in checked.failures]
 
     def answer(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties, news: Properties) -> Any:
         """Give what Diff answers, whole."""
-        return self._ask(
+        return self.call(
             "Diff",
             P.DiffRequest(urn=_urn(token, name), id=id, olds=struct(outputs), old_inputs=struct(inputs), news=struct(news)),
         )
@@ -219,21 +248,21 @@ class GrpcDoor(Door):
         return _plan(found.changes == P.DiffResponse.DIFF_SOME, found.replaces)
 
     def create(self, token: str, name: str, inputs: Properties) -> Any:
-        created = self._ask("Create", P.CreateRequest(urn=_urn(token, name), properties=struct(inputs)))
+        created = self.call("Create", P.CreateRequest(urn=_urn(token, name), properties=struct(inputs)))
         return created.id, MessageToDict(created.properties)
 
     def update(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties, news: Properties) -> Any:
         request = P.UpdateRequest(urn=_urn(token, name), id=id, olds=struct(outputs), old_inputs=struct(inputs), news=struct(news))
-        return MessageToDict(self._ask("Update", request).properties)
+        return MessageToDict(self.call("Update", request).properties)
 
     def read(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties) -> Any:
         request = P.ReadRequest(urn=_urn(token, name), id=id, properties=struct(outputs), inputs=struct(inputs))
-        found = self._ask("Read", request)
+        found = self.call("Read", request)
         return (MessageToDict(found.properties), MessageToDict(found.inputs)) if found.id else None
 
     def delete(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties) -> None:
         request = P.DeleteRequest(urn=_urn(token, name), id=id, properties=struct(outputs), old_inputs=struct(inputs))
-        self._ask("Delete", request)
+        self.call("Delete", request)
 
 
 class Aborted(Exception):
@@ -241,8 +270,14 @@ class Aborted(Exception):
 
 
 class _Context:
+    def __init__(self) -> None:
+        self._metadata: Any = ()
+
+    def set_trailing_metadata(self, metadata: Any) -> None:
+        self._metadata = metadata
+
     def abort(self, code: Any, text: str) -> None:
-        raise Aborted(text)
+        raise Unfinished.told(self._metadata) or Aborted(text)
 
     def set_code(self, code: Any) -> None: ...
 
@@ -324,12 +359,18 @@ class DynamicDoor(Door):
         return _plan(found.changes == P.DiffResponse.DIFF_SOME, found.replaces)
 
     def create(self, token: str, name: str, inputs: Properties) -> Any:
-        created = self.call("Create", P.CreateRequest(properties=struct(plain(inputs))))
+        created = self._marked(inputs, "Create", P.CreateRequest(properties=struct(plain(inputs))))
         return created.id, annotate(MessageToDict(created.properties), inputs)
 
     def update(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties, news: Properties) -> Any:
         request = P.UpdateRequest(id=id, olds=struct(plain(outputs)), news=struct(plain(news)))
-        return annotate(MessageToDict(self.call("Update", request).properties), news)
+        return annotate(MessageToDict(self._marked(news, "Update", request).properties), news)
+
+    def _marked(self, inputs: Properties, rpc: str, request: Any) -> Any:
+        try:
+            return self.call(rpc, request)
+        except Unfinished as problem:
+            raise Unfinished(problem.id, annotate(problem.outputs, inputs), problem.reasons) from None
 
     def read(self, token: str, name: str, id: str, outputs: Properties, inputs: Properties) -> Any:
         request = P.ReadRequest(id=id, properties=struct(plain(outputs)), inputs=struct(plain(inputs)))
@@ -380,6 +421,8 @@ class Life:
     inputs: Properties = field(default_factory=dict)
     outputs: Properties = field(default_factory=dict)
     owner: Door | None = None
+    unfinished: tuple[str, ...] = ()
+    """Why the last create or update did not finish."""
 
     @property
     def token(self) -> str:
@@ -402,23 +445,34 @@ class Life:
     def up(self, program: Properties) -> Plan:
         """Bring it to what the program states; a replacement creates before it deletes."""
         owner, self.owner = self.owner or self.door, self.door
+        is_due, self.unfinished = bool(self.unfinished), ()
         if not self.id:
-            self.inputs = self.checked(program)
-            self.id, self.outputs = self.door.create(self.token, self.name, self.inputs)
+            self._create(program)
             return Plan("create")
         news = self.checked(program)
         plan = self.diff(news)
+        if plan.op == "same" and is_due:
+            plan = Plan("update")
         if plan.op == "replace":
             old = replace(self, door=owner)
             self.inputs = {}
-            self.inputs = self.checked(program)
-            self.id, self.outputs = self.door.create(self.token, self.name, self.inputs)
+            self._create(program)
             old.destroy()
             return plan
         if plan.op == "update":
-            self.outputs = self.door.update(self.token, self.name, self.id, self.outputs, self.inputs, news)
+            try:
+                self.outputs = self.door.update(self.token, self.name, self.id, self.outputs, self.inputs, news)
+            except Unfinished as problem:
+                self.outputs, self.unfinished = problem.outputs, problem.reasons
         self.inputs = news
         return plan
+
+    def _create(self, program: Properties) -> None:
+        self.inputs = self.checked(program)
+        try:
+            self.id, self.outputs = self.door.create(self.token, self.name, self.inputs)
+        except Unfinished as problem:
+            self.id, self.outputs, self.unfinished = problem.id, problem.outputs, problem.reasons
 
     def refresh(self) -> Plan:
         """Take what is there into the state, and give the drift that `pulumi refresh` shows."""

@@ -13,10 +13,8 @@ from google.protobuf.struct_pb2 import Struct
 
 import pulumi_runpod_serverless.dynamic as dynamic
 from engine.harness import ROOT
-from parity.doors import Aborted, DynamicDoor, GrpcDoor, Life, P, behind, plain, registered, secret, struct
+from parity.doors import Aborted, DynamicDoor, GrpcDoor, Life, P, Unfinished, behind, plain, registered, secret, struct
 from parity.test_parity import FULL, named
-from pulumi_runpod_serverless.dynamic import PROVIDER_KEY
-from pulumi_runpod_serverless.dynamic.adapter import FAILED_KEY
 from runpod_serverless_provider.core.checking import DEFAULTS_KEY, INPUTS_KEY
 from runpod_serverless_provider.resources import RESOURCES
 
@@ -105,21 +103,37 @@ def test_a_name_is_generated_whatever_the_project_says() -> None:
         assert re.fullmatch(r"llm-[0-9a-f]{7}", checked.inputs["name"])
 
 
-@differs("No partial failure")
-def test_what_was_created_and_not_finished_is_a_success_that_the_next_up_updates() -> None:
-    """The native door fails the run and keeps the id; here the id is kept, a warning is said, and the next plan repairs it."""
-    with behind("dynamic") as door:
-        life = Life(door, "Endpoint")
-        door.world.fault(method="POST", action="add-fields", fields={"createdAt": None})
-        life.up(named(GPU))
-        assert life.outputs[FAILED_KEY] and PROVIDER_KEY in life.outputs
-        (made,) = door.world.all("endpoints")
-        assert life.id == made["id"]
-        door.world.forget()
-        assert life.up(named(GPU)).op == "update"
-        assert {line.split()[0] for line in door.world.sent} == {"GET"}
-        assert FAILED_KEY not in life.outputs and life.shown["createdAt"]
-        assert life.up(named(GPU)).op == "same"
+@differs("No custom time-outs")
+def test_a_wait_is_bounded_by_the_program_alone() -> None:
+    """The engine sends the resource option along, and Pulumi's side does not pass it on."""
+    said = {}
+    for kind in ("grpc", "dynamic"):
+        with behind(kind) as door:
+            life = Life(door, "Endpoint")
+            inputs = life.checked(named({**GPU, "workers": {"min": 1, "max": 1}, "waitForReady": 30}))
+            request = P.CreateRequest(urn=f"urn:pulumi:test::parity::{life.token}::x", properties=struct(inputs), timeout=3)
+            if isinstance(door, DynamicDoor):
+                request.properties.CopyFrom(struct(plain(inputs)))
+            assert isinstance(door, GrpcDoor | DynamicDoor)
+            with pytest.raises(Unfinished) as raised:
+                door.call("Create", request)
+            said[kind] = raised.value.reasons[0]
+    assert "after 3 s" in said["grpc"] and "after 30 s" in said["dynamic"]
+
+
+@differs("What is read is secret as a whole")
+def test_a_secret_that_was_read_hides_the_map_it_is_in() -> None:
+    """The native door marks values; this one marks properties, so that drift names the property and not what was added."""
+    shown = {}
+    for kind in ("grpc", "dynamic"):
+        with behind(kind) as door:
+            life = Life(door, "Endpoint")
+            life.up(named({**GPU, "env": {"A": "1"}}))
+            door.world.drift("endpoints", life.id, env={"A": "1", "ADDED": "theirs"})
+            life.refresh()
+            shown[kind] = life.inputs["env"]
+    assert shown["grpc"]["A"] == "1" and shown["grpc"]["ADDED"] == secret("theirs")
+    assert shown["dynamic"] == secret({"A": "1", "ADDED": "theirs"})
 
 
 @differs("No more than a text of an error")

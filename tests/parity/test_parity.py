@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from parity.doors import DOORS, Life, Plan, behind, refusal, requests, secret
+from parity.doors import DOORS, Life, Plan, behind, holds_secret, refusal, requests, secret
 from runpod_serverless_provider.core.naming import is_generated
 from runpod_serverless_provider.signatures import UNKNOWN_SENTINELS, UNKNOWN_STRING
 from unit.resources.test_recreate_table import CASES, REGISTRIES, SAME, STRATEGIES, VOLUMES, Case
@@ -145,6 +145,21 @@ def test_bad_inputs_fail_alike(kind: str, program: dict[str, Any]) -> None:
 
     texts, asked = alike(kind, {}, story)
     assert texts and asked == []
+
+
+@pytest.mark.parametrize(("kind", "program"), [*BAD, ("Registry", {"username": "u", "password": ""})])
+def test_a_failure_names_only_what_may_be_shown(kind: str, program: dict[str, Any]) -> None:
+    """The CLI prints the value of a named property, so that both doors name none with a secret in it, nor one that was not given."""
+
+    def story(life: Life) -> list[Any]:
+        return sorted(life.check(named(program))[1])
+
+    failures = told(kind, "dynamic", {}, story)
+    assert failures == told(kind, "grpc", {}, story)
+    shown = {name for name, _ in failures if name}
+    assert shown <= program.keys() and not any(holds_secret(program[name]) for name in shown) and "password" not in shown
+    hidden = {text.partition(":")[0].partition(".")[0].partition("[")[0] for name, text in failures if not name}
+    assert all(name not in program or name == "password" or holds_secret(program[name]) for name in hidden)
 
 
 DRIFT: Final = [
@@ -305,3 +320,49 @@ def test_a_generated_name_that_somebody_changed_is_restored_alike(kind: str) -> 
 
     again = "replace" if kind == "Registry" else "update"
     assert [plan.op for plan in alike(kind, {}, story)] == [again, "same", again, "same", "same"]
+
+
+def test_what_is_not_ready_in_time_is_kept_alike() -> None:
+    """The run fails, the state has what is there, and the next `up` waits on without changing anything; for an update, too."""
+    program = {**FULL["Endpoint"], "name": "n", "workers": {"min": 1, "max": 2}, "waitForReady": 1}
+    changed = {**program, "updateStrategy": "inPlace", "env": {"A": "other"}}
+
+    def story(life: Life) -> list[Any]:
+        steps: list[Any] = []
+
+        def up(given: dict[str, Any]) -> None:
+            steps.append((*seen(life, life.up(copy.deepcopy(given))), life.unfinished))
+
+        up(program)
+        up(program)
+        life.door.world.app.world.clock.advance(300)
+        up(program)
+        up(program)
+        up(changed)
+        up(changed)
+        life.door.world.app.world.clock.advance(300)
+        up(changed)
+        up(changed)
+        return steps
+
+    steps = alike("Endpoint", {}, story)
+    assert [step[0].op for step in steps] == ["create", "update", "update", "same", "update", "update", "update", "same"]
+    assert [bool(step[-1]) for step in steps] == [True, True, False, False, True, True, False, False]
+    written = [[method for method, *_ in step[4] if method != "GET"] for step in steps]
+    assert written == [["POST"], [], [], [], ["PATCH"], [], [], []]
+
+
+def test_a_creation_whose_answer_makes_no_sense_is_kept_alike() -> None:
+    """The next `up` reads it again."""
+
+    def story(life: Life) -> list[Any]:
+        life.door.world.fault(method="POST", path="/v2/serverless", action="add-fields", fields={"createdAt": None})
+        steps: list[Any] = []
+        for _ in range(3):
+            plan = life.up(named(FULL["Endpoint"]))
+            steps.append((*seen(life, plan), life.unfinished))
+        return steps
+
+    steps = alike("Endpoint", {}, story)
+    assert [step[0].op for step in steps] == ["create", "update", "same"]
+    assert [bool(step[-1]) for step in steps] == [True, False, False]

@@ -20,10 +20,11 @@ from ..core import verbs
 from ..core.failures import CheckFailed, CreatedButFailed, Failure, NoSuchFunction, NoSuchType, NotConfigured
 from ..core.values import Path, contains_unknown, is_at_or_below, parse_pattern, render_path
 from ..core.version import DISTRIBUTION
+from ..details import pack_status, packed
 from ..engine import Engine, EngineVoice
 from ..redaction import Redactor, secret_leaves, secret_texts
 from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
-from .status import NotOffered, Status, Stopping, Unsupported, init_failed_details, pack_status, shorten, translate
+from .status import NotOffered, Status, Stopping, Unsupported, shorten, translate
 from .wire import decode, encode, is_secret_within, trace, whole_properties
 
 _LOG: Final = logging.getLogger(__name__)
@@ -218,7 +219,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         if call.inputs is not None:  # only a Read's inputs count
             failed.inputs.CopyFrom(_encode_surely(call.encode_inputs, problem.inputs, secrets) if problem.inputs else call.inputs)
         message = shorten(call.redact(f"{call.subject}: {'; '.join(reasons)}"))
-        details = pack_status(grpc.StatusCode.UNKNOWN, message, init_failed_details(failed))
+        details = pack_status(grpc.StatusCode.UNKNOWN, message, packed(failed))
         return Status(grpc.StatusCode.UNKNOWN, message, details)
 
     def _configured(self) -> Core:

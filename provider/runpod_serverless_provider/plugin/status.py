@@ -21,10 +21,10 @@ from ..core.failures import (
     Refused,
     worded,
 )
+from ..details import DETAILS_KEY, pack_status, packed
 from .proto import AnyMessage, provider_pb2
 from .wire import Malformed
 
-DETAILS_KEY: Final = "grpc-status-details-bin"
 _MESSAGE_LIMIT: Final = 8000
 
 
@@ -111,36 +111,4 @@ def shorten(message: str) -> str:
 def missing_key_details() -> AnyMessage:
     """Give the details from which the CLI words its hint about a missing key."""
     keys = provider_pb2.ConfigureErrorMissingKeys
-    return _any(keys(missingKeys=[keys.MissingKey(name=MISSING_KEY_NAME, description=MISSING_KEY_HELP)]))
-
-
-def init_failed_details(failed: provider_pb2.ErrorResourceInitFailed) -> AnyMessage:
-    """Give the details by which the engine keeps a resource whose creation did not finish."""
-    return _any(failed)
-
-
-def _any(message: provider_pb2.ConfigureErrorMissingKeys | provider_pb2.ErrorResourceInitFailed) -> AnyMessage:
-    packed = AnyMessage()
-    packed.Pack(message)
-    return packed
-
-
-def pack_status(code: grpc.StatusCode, message: str, detail: AnyMessage) -> bytes:
-    """Write a `google.rpc.Status`.
-
-    By hand, because Pulumi and googleapis-common-protos both ship that message under other file names, and a process that loads both
-    dies of a duplicate symbol.
-    """
-    number: int = code.value[0]
-    text = message.encode("utf-8", "replace")
-    packed: bytes = detail.SerializeToString()
-    return b"\x08" + _varint(number) + b"\x12" + _varint(len(text)) + text + b"\x1a" + _varint(len(packed)) + packed
-
-
-def _varint(number: int) -> bytes:
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
+    return packed(keys(missingKeys=[keys.MissingKey(name=MISSING_KEY_NAME, description=MISSING_KEY_HELP)]))

@@ -24,6 +24,7 @@ from runpod_serverless_provider.redaction import Redactor, secret_texts
 from runpod_serverless_provider.signatures import EXACT_INTEGER_LIMIT, SECRET, SIGNATURE_KEY, UNKNOWN_SENTINELS, UNKNOWN_STRING
 
 from . import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY
+from .partial import tell
 from .process import Process
 
 FAILED_KEY: Final = "__failed"
@@ -112,7 +113,7 @@ class Adapter:
         except CheckFailed as problem:
             checked = verbs.Checked(given, problem.failures)
         if checked.failures:
-            return CheckResult(_encode({**given, **kept}), [_failure(found, given, matter) for found in checked.failures])
+            return CheckResult(_encode({**given, **kept}), [self._failure(found, given, matter) for found in checked.failures])
         return CheckResult(self._inputs(matter, checked.inputs, kept), [])
 
     @_about
@@ -152,10 +153,14 @@ class Adapter:
         return CreateResult(created.id, _encode({**created.outputs, **_kept(inputs)}, created.secrets))
 
     def _unfinished(self, matter: Matter, problem: CreatedButFailed, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the outputs of a resource that is there and not as it should be; the engine would lose them with an error."""
+        """Fail with all that is known of the resource; where the engine cannot be told, return outputs that the next plan updates."""
+        reasons = [matter.redact(reason) for reason in problem.reasons]
+        outputs = {**problem.outputs, **_kept(inputs)}
+        provider = {PROVIDER_KEY: inputs[PROVIDER_KEY]} if PROVIDER_KEY in inputs else {}
+        if tell(problem.id, _encode({**outputs, **provider}, problem.secrets), reasons, matter.said(str(problem))):
+            raise problem
         self._run(self._voice(matter).warn(str(problem)))
-        failed = {FAILED_KEY: [matter.redact(reason) for reason in problem.reasons]}
-        return _encode({**problem.outputs, **_kept(inputs), **failed}, problem.secrets)
+        return _encode({**outputs, FAILED_KEY: reasons}, problem.secrets)
 
     @_about
     def read(self, matter: Matter, id: str, properties: Mapping[str, Any]) -> ReadResult:
@@ -203,9 +208,6 @@ class Adapter:
         try:
             updated = self._run(self._core.update(request))
         except CreatedButFailed as problem:
-            before, after = (self._core.canonical(self.token, as_written(each)) for each in (request.old_inputs, planned))
-            if FAILED_KEY in olds and before == after:
-                raise
             return UpdateResult(self._unfinished(matter, problem, planned))
         return UpdateResult(_encode({**updated.outputs, **_kept(planned)}, updated.secrets))
 
@@ -236,19 +238,19 @@ class Adapter:
     def _voice(self, matter: Matter) -> EngineVoice:
         return EngineVoice(self.process.engine, "", matter.said)
 
+    def _failure(self, failure: Failure, given: Mapping[str, Any], matter: Matter) -> CheckFailure:
+        """Name the property only where it was given and holds no secret: the CLI prints the value of a named property."""
+        name = str(failure.path[0]) if failure.path else ""
+        secrets = matter.secrets | self._core.secret_paths(self.token)
+        is_shown = name in given and all(path[0] != name for path in secrets)
+        return CheckFailure(name if is_shown else "", matter.redact(failure.text))
+
     def _prior(self, outputs: Mapping[str, Any], news: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the prior inputs: outputs of this door hold them, those of a resource that was native repeat them."""
         prior: Mapping[str, Any] = (
             outputs if INPUTS_KEY in outputs else self._core.as_inputs(self.token, without_internals(outputs), news)
         )
         return prior
-
-
-def _failure(failure: Failure, given: Mapping[str, Any], matter: Matter) -> CheckFailure:
-    """Name the property only where it was given and holds no secret: the CLI prints the value of a named property."""
-    name = str(failure.path[0]) if failure.path else ""
-    is_shown = name in given and all(path[0] != name for path in matter.secrets)
-    return CheckFailure(name if is_shown else "", matter.redact(failure.text))
 
 
 def _kept(properties: Mapping[str, Any]) -> dict[str, Any]:
