@@ -101,6 +101,7 @@ def test_an_id_that_would_make_it_another_request_is_refused(path):
     server = Script(answer())
     problem = failed(server, "DELETE", path)
     assert isinstance(problem, Refused) and "is no path of the API" in str(problem) and not server.requests
+    assert "is not a Runpod id" in str(problem)
 
 
 # -- retries
@@ -842,3 +843,24 @@ def test_a_client_is_made_outside_of_any_loop_and_belongs_to_the_first():
     client = client_of(Script(answer(200, {"a": 1})))
     assert run(client.request("GET", "/a")) == {"a": 1}
     assert json.dumps(repr(client)).count(KEY) == 0
+
+
+def test_an_answer_that_takes_long_is_told_of_every_few_seconds():
+    """Bounded by the time-out of the request; nothing is said of one that comes soon."""
+    notes, told = Notes(), asyncio.Event()
+
+    class Impatient(Notes):
+        async def status(self, text: str) -> None:
+            await super().status(text)
+            if len(self.lines) == 3:
+                told.set()
+
+    async def slowly(request):
+        await told.wait()
+        return answer()
+
+    impatient = Impatient()
+    run(client_of(Script(slowly), notice_seconds=0.01).request("POST", "/serverless", body={}, voice=impatient))
+    assert impatient.lines == ["waiting for Runpod's answer to POST /serverless (0 s)"] * 3
+    run(client_of(Script(answer())).request("POST", "/serverless", body={}, voice=notes))
+    assert notes.lines == []

@@ -183,3 +183,17 @@ def test_an_existing_resource_is_looked_up(stack: Stack, emulator: Running) -> N
     assert {entry["method"] for entry in emulator.requests()} == {"GET"}
     stack.write({"api": {"type": ENDPOINT, "get": {"id": "nowhere"}}})
     assert "'nowhere' does not exist" in stack.preview(exit_code=None).said("error")[0]
+
+
+def test_what_no_program_could_set_is_imported_without_a_word(stack: Stack, emulator: Running) -> None:
+    """The CLI takes a failure of what was just read for a bug of the provider, and the endpoint runs all the same."""
+    emulator.seed(endpoints=[{"id": "old1", "name": "old"}])
+    emulator.mutate("endpoints", "old1", timeout=1000, env={"A=B": "c"})
+    stack.write()
+    options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false")
+    done = stack.pulumi("import", *options, ENDPOINT, "old", "old1")
+    assert "failed to validate" not in done.stdout + done.stderr and "bug" not in done.stdout + done.stderr
+    (inputs,) = (resource["inputs"] for resource in stack.state("--show-secrets") if resource["type"] == ENDPOINT)
+    assert inputs["executionTimeoutMs"] == 1000
+    refused = stack.pulumi("import", *options, ENDPOINT, "other", "my endpoint", exit_code=1)
+    assert "'my endpoint' is not a Runpod id" in refused.stdout + refused.stderr

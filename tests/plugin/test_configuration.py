@@ -86,7 +86,11 @@ def test_what_is_not_known_counts_as_not_set(tmp_path):
         ({"apiKey": "a b"}, "apiKey", "cannot be part of an API key"),
         ({"baseUrl": "http://h.example"}, "baseUrl", "unencrypted"),
         ({"baseUrl": "ftp://h.example"}, "baseUrl", "must be an http"),
-        ({"endpointBaseUrl": "h.example"}, "endpointBaseUrl", "must be an http"),
+        (
+            {"endpointBaseUrl": "h.example"},
+            "endpointBaseUrl",
+            "must be an http:// or https:// URL, such as 'https://api.runpod.ai/v2'",
+        ),
         ({"defaultDatacenter": ""}, "defaultDatacenter", "is empty"),
         ({"defaultUpdateStrategy": "inplace"}, "defaultUpdateStrategy", "must be one of 'replace', 'inPlace', not 'inplace'"),
     ],

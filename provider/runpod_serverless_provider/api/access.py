@@ -30,16 +30,16 @@ def key_reason(text: str) -> str | None:
     return None
 
 
-def url_reason(text: str) -> str | None:
+def url_reason(text: str, example: str) -> str | None:
     """Say what is wrong with a base URL, without repeating it, as it may hold a password; None where nothing is."""
     url = text.strip()
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError as problem:
-        return f"is not a URL ({problem}); give one like {API_URL!r}"
+        return f"is not a URL ({problem}); give one like {example!r}"
     if parts.scheme not in ("http", "https") or not has_host or not url.isprintable() or " " in url:
-        return f"must be an http:// or https:// URL, such as {API_URL!r}"
+        return f"must be an http:// or https:// URL, such as {example!r}"
     if "@" in parts.netloc:
         return "must not hold a user name or a password; the API key goes into apiKey"
     if "?" in url or "#" in url:
@@ -47,9 +47,9 @@ def url_reason(text: str) -> str | None:
     return None
 
 
-def api_url_reason(text: str) -> str | None:
+def api_url_reason(text: str, example: str = API_URL) -> str | None:
     """Say what is wrong with the base URL of an API; the key goes there, so plain http is for this machine alone."""
-    reason = url_reason(text)
+    reason = url_reason(text, example)
     if reason is None and urlsplit(text.strip()).scheme == "http" and not is_loopback(text):
         return "would send the API key unencrypted; use https:// (http:// is for this machine only)"
     return reason
@@ -92,7 +92,7 @@ def find_jobs_url(configured: str | None, environment: Mapping[str, str]) -> str
     if configured is not None:
         return jobs_url(configured)
     given = _given(ENDPOINT_BASE_URL, environment)
-    _refuse_variable(ENDPOINT_BASE_URL, api_url_reason(given) if given else None)
+    _refuse_variable(ENDPOINT_BASE_URL, api_url_reason(given, JOBS_URL) if given else None)
     return jobs_url(given) if given else JOBS_URL
 
 

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import random as random_module
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import unquote
@@ -26,6 +27,8 @@ _CONNECT_TIMEOUT_SECONDS: Final = 10.0
 _MAX_CONNECTIONS: Final = 64
 _CONNECTIONS_AT_FIRST: Final = 4
 _LONGEST_PATH: Final = 2000
+_NOTICE_SECONDS: Final = 5.0
+"""After how long, and how often, a request that waits for its answer is told of."""
 _IN_VAIN: Final = "; it is not tried again, as too many requests of this run were tried again in vain"
 _STREAM: Final = "text/event-stream"
 
@@ -78,6 +81,7 @@ class Client:
         max_attempts: int = policy.MAX_ATTEMPTS,
         patience_seconds: float = policy.RATE_LIMIT_PATIENCE_SECONDS,
         max_connections: int = _MAX_CONNECTIONS,
+        notice_seconds: float = _NOTICE_SECONDS,
     ) -> None:
         _require_usable("the API's base URL", access.api_url_reason(base_url))
         _require_usable("the base URL of the API that takes jobs", access.api_url_reason(jobs_url))
@@ -98,6 +102,7 @@ class Client:
         self._max_attempts = max_attempts
         self._patience_seconds = patience_seconds
         self._max_connections = max_connections
+        self._notice_seconds = notice_seconds
         # The pool's own queue would count into the attempt's time-out and blur whether a request was sent; this one stands before it.
         # Few pass until an answer has said what is left of the rate limit: the process of the preview may just have spent it.
         self._slots = asyncio.Semaphore(min(_CONNECTIONS_AT_FIRST, max_connections))
@@ -266,9 +271,10 @@ class Client:
                         if self._budget.is_blocked:  # the disk took its time, and meanwhile came a 429
                             continue
                     was_sent = True  # as far as one knows if it is cancelled on the way
-                    attempt = await self._attempt(
-                        method, path, content, query, base_url=self.base_url, timeout_seconds=self._request_timeout_seconds
-                    )
+                    with self._waiting(method, path, voice):
+                        attempt = await self._attempt(
+                            method, path, content, query, base_url=self.base_url, timeout_seconds=self._request_timeout_seconds
+                        )
                     headers, was_sent = attempt.headers, attempt.outcome is not Outcome.NOT_SENT
                     if attempt.status and attempt.outcome is not Outcome.RATE_LIMITED:
                         self._budget.passed()
@@ -276,6 +282,28 @@ class Client:
                     self._budget.release(headers, was_sent=was_sent)
             self._learn(attempt)
             return attempt
+
+    @contextlib.contextmanager
+    def _waiting(self, method: Method, path: str, voice: Voice) -> Iterator[None]:
+        """Say every few seconds that an answer is waited for."""
+        loop, said = asyncio.get_running_loop(), set[asyncio.Future[None]]()
+        began, timers = loop.time(), deque[asyncio.TimerHandle](maxlen=1)
+
+        def say() -> None:
+            text = f"waiting for Runpod's answer to {method} {clean(path, self._api_key)} ({loop.time() - began:.0f} s)"
+            saying = asyncio.ensure_future(voice.status(text))
+            said.add(saying)
+            saying.add_done_callback(said.discard)
+            wait()
+
+        def wait() -> None:
+            timers.append(loop.call_later(self._notice_seconds, say))
+
+        wait()
+        try:
+            yield
+        finally:
+            timers.pop().cancel()
 
     async def _wait(self, method: Method, path: str, pause: Awaitable[object]) -> None:
         """Wait out a pause, which `stop` ends for a POST."""
@@ -423,7 +451,8 @@ def _check_path(path: str, api_key: str) -> None:
         path.isascii() and path.isprintable() and not any(letter in path for letter in "?#\\ ") and len(path) <= _LONGEST_PATH
     )
     if not (is_below and is_plain):
-        raise Refused(f"{clean(path, api_key)!r} is no path of the API; an id is empty or has characters that no id has")
+        shown = clean(path, api_key)
+        raise Refused(f"{shown.partition('/')[2].partition('/')[2]!r} is not a Runpod id: {shown!r} is no path of the API")
 
 
 def _said(problem: Exception) -> str:

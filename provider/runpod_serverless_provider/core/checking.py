@@ -14,7 +14,7 @@ from .plan import compare
 from .resource import Resource
 from .session import Session
 from .validation import shown_unless, tolerant, validate
-from .values import UNKNOWN, Path, get_in, is_at_or_below, render_path, resolvable
+from .values import BROKEN, UNKNOWN, Path, get_in, is_at_or_below, render_path, resolvable
 from .verbs import Check, Checked
 
 INPUTS_KEY: Final = "__inputs"
@@ -86,6 +86,11 @@ class _Draft:
         leaves = tolerant(self._model, {} if self.values.get(name) is None else {name: self.values[name]})
         return {path: UNKNOWN} if leaves.get((name,)) is UNKNOWN else below(leaves, path)
 
+    def is_open(self, path: Path) -> bool:
+        """Say whether a property can be filled: what it is nested in may be no object."""
+        outer = self.values.get(str(path[0]))
+        return len(path) == 1 or outer is None or outer is UNKNOWN or isinstance(outer, Mapping)
+
     def fill(self, path: Path, value: Any) -> None:
         """Set one property, which may be nested once."""
         if len(path) == 1:
@@ -98,19 +103,24 @@ class _Draft:
 def check(resource: Resource, session: Session, request: Check, *, is_there: bool = False) -> Checked:
     """Answer `Check`. Failing properties count as unknown for the other rules, so that all failures are found at once.
 
-    `is_there` says that the resource exists although there are no old inputs: it was imported.
+    `is_there` says that the resource exists although there are no old inputs: it was imported. Then it is as it is.
     """
     model, news = resource.inputs, without_internals(request.news)
     shown = shown_unless(request.secrets | resource.secrets(frozenset()))
     _, failures = validate(model, news, shown)
     failures = [Failure(_as_spelled(failure.path, news), failure.reason) for failure in failures]
-    names = {info.alias for info in model.model_fields.values()}
+    names = {info.alias or "" for info in model.model_fields.values()}
+    # What is there with a value that no program could set now (an import, a version with other bounds) may stay as it is.
+    may_stay = {name for name in names if is_there or (name in request.olds and request.olds[name] == news.get(name))}
+    failures = [failure for failure in failures if failure.path[0] not in may_stay]
     broken = {failure.path[0] for failure in failures}
     draft = _Draft(model, {name: UNKNOWN if name in broken else copy.copy(news[name]) for name in news if name in names}, session)
 
     prior = tolerant(model, known_properties(model, request.olds))
     defaulted = []
     for item in facts(model):
+        if not draft.is_open(item.path):
+            continue
         value = _default(item, draft, request, prior) if get_in(draft.values, item.path) is None else None
         if isinstance(value, Failure):
             failures.append(value)
@@ -120,17 +130,21 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
         draft.decided.add(item.path)
 
     planned = tolerant(model, draft.values)
-    found = list(resource.rules(planned, frozenset(defaulted), session))
+    seen = {path: BROKEN if path[0] in broken else value for path, value in planned.items()}
+    found = list(resource.rules(seen, frozenset(defaulted), session))
     if not request.olds:
         unsaid = [item for item in facts(model) if item.marker(WriteOnly) and item.path not in planned and not is_there]
         found += [Failure(item.path, f"is required to create a {resource.noun}") for item in unsaid]
     else:
-        if DEFAULTS_KEY not in request.olds:  # imported inputs leave defaults out until they are checked for the first time
-            completed = check(resource, session, replace(request, olds={}, news=request.olds), is_there=True).inputs
-            prior = tolerant(model, known_properties(model, completed))
+        known = request.olds
+        if DEFAULTS_KEY not in known:  # imported inputs leave defaults out until they are checked for the first time
+            known = check(resource, session, replace(request, olds={}, news=known), is_there=True).inputs
+            prior = tolerant(model, known_properties(model, known))
+        before = set(resource.rules(prior, frozenset(known.get(DEFAULTS_KEY) or ()), session))
+        found = [failure for failure in found if failure not in before]
         steps = compare(model, prior, planned, {}, strategy_of(planned), defaulted=defaulted)
         found += resource.transitions(prior, planned, steps)
-    failures += [Failure(resolvable(failure.path, draft.values), failure.reason) for failure in found]
+    failures += [Failure(resolvable(failure.path, draft.values), failure.reason) for failure in found if not is_there]
     if failures:
         return Checked(dict(request.news), tuple(dict.fromkeys(failures)))
     inputs = {name: value for name, value in draft.values.items() if value is not None}

@@ -155,13 +155,13 @@ class Provider:
         resource = self._resource(request.token)
         require_checked(resource, request.inputs, request.secrets)
         planned = _leaves(resource, request.inputs)
-        task = Task(self._session, request.voice, planned, {})
+        defaulted = defaults_of(request.inputs)
+        task = Task(self._session, request.voice, planned, {}, None, defaulted, request.secrets)
         resolved = await resource.resolve(task)
         secrets = resource.secrets(request.secrets)
         # What an earlier run left is this stack's own, and not to be adopted, which would never delete it.
         is_open = contains_unknown(planned) or bool(await self._session.journal.unfinished(request.urn))
         adopted = None if is_open else await resource.adopt(task)
-        defaulted = defaults_of(request.inputs)
         if request.preview:
             predicted = resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None)
             return Created("", {**predicted, **resource.derived(planned, defaulted)}, secrets)
@@ -253,7 +253,7 @@ class Provider:
         require_checked(resource, request.news, request.secrets)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         secrets, defaulted = resource.secrets(request.secrets), defaults_of(request.news)
-        task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
+        task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), defaulted, request.secrets)
         if request.preview:
             predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
             return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)

@@ -36,8 +36,8 @@ PACKAGE: Final = "runpod-serverless"
 class Task:
     """What a hook works for: the planned inputs, the session, and a voice to the user.
 
-    `steps` is None for a create; `outputs` are the prior ones, empty for a create, and once it is done those it has led to, with `secrets`
-    as the secret paths in them.
+    `steps` is None for a create; `outputs` are the prior ones, empty for a create, and once it is done those it has led to. `defaulted` are
+    the paths that the program left out, `secrets` those of inputs and outputs that are not to be quoted, neither whole nor in parts.
     """
 
     session: Session
@@ -45,6 +45,7 @@ class Task:
     planned: Leaves
     outputs: Mapping[str, Any]
     steps: tuple[Step, ...] | None = None
+    defaulted: frozenset[str] = frozenset()
     secrets: frozenset[Path] = frozenset()
 
     def touches(self, *names: str) -> bool:
@@ -108,6 +109,7 @@ class Resource:
     def rules(self, planned: Leaves, defaulted: frozenset[str], session: Session) -> Iterable[Failure]:
         """Yield what is wrong across fields. Leaves may be UNKNOWN, and a rule that touches one says nothing.
 
+        What is wrong by itself is BROKEN: it is there, which is all that is known of it.
         `defaulted` are the paths that the program left out and a default fills.
         """
         return ()

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from .failures import Failure
-from .model import Inputs, Wanted, leaves_of, lenient, nested_model
+from .model import Inputs, Wanted, facts_by_path, leaves_of, lenient, nested_model, open_leaf
 from .values import Path
 
 Shown = Callable[[Path, Any], str]
@@ -72,22 +72,29 @@ def validate(model: type[_Model], values: Mapping[str, Any], shown: Shown) -> tu
 def tolerant(model: type[Inputs], values: Mapping[str, Any]) -> dict[Path, Any]:
     """Return the canonical leaves of `values`, which may be another version's: what does not validate stands for itself."""
     known, foreign = _parted(model, values)
-    return {**leaves_of(known), **{(name,): value for name, value in foreign.items()}}
+    return {**leaves_of(known), **foreign}
 
 
 def unreadable(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
     """Name those of `values` that are no such property of `model`, as another version's or an edited state's may be."""
-    return set(_parted(model, values)[1])
+    return {str(path[0]) for path in _parted(model, values)[1]}
 
 
-def _parted(model: type[_Model], values: Mapping[str, Any]) -> tuple[_Model, dict[str, Any]]:
-    values, foreign = dict(values), dict[str, Any]()
+def _parted(model: type[_Model], values: Mapping[str, Any]) -> tuple[_Model, dict[Path, Any]]:
+    """Return what validates, and the rest as leaves."""
+    values, foreign = dict(values), dict[Path, Any]()
     while True:
         try:
             return lenient(model).model_validate(values), foreign
         except ValidationError as error:
-            for name in {str(item["loc"][0]) for item in error.errors()}:
-                foreign[name] = values.pop(name)
+            for name, within in {(str(item["loc"][0]), item["loc"][1:2]) for item in error.errors()}:
+                outer = values.get(name)
+                is_part = issubclass(model, Inputs) and (name, *within) in facts_by_path(model)
+                if is_part and isinstance(outer, Mapping) and within and within[0] in outer:
+                    values[name] = {key: value for key, value in outer.items() if key != within[0]}
+                    foreign |= open_leaf((name, *within), outer[within[0]])
+                elif name in values:
+                    foreign[(name,)] = values.pop(name)
 
 
 def _failures(model: type[BaseModel], errors: Iterable[ErrorDetails], shown: Shown) -> Iterator[Failure]:

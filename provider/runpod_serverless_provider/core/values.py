@@ -10,7 +10,7 @@ Path = tuple[str | int, ...]
 
 
 class Unknown:
-    """The type of `UNKNOWN`, a value that the engine learns only during `pulumi up`. There is one, which copies keep."""
+    """The type of `UNKNOWN`, a value that the engine learns only during `pulumi up`, and of `BROKEN`; copies keep which it is."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -23,6 +23,8 @@ class Unknown:
 
 
 UNKNOWN: Final = Unknown()
+BROKEN: Final = Unknown()
+"""Stands for what a program states and what is wrong by itself, where rules look at it."""
 
 _PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 

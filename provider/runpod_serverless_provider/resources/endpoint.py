@@ -31,10 +31,11 @@ from ..core.model import (
 )
 from ..core.plan import Step
 from ..core.ports import Voice
-from ..core.resource import Resource, Task
+from ..core.resource import PACKAGE, Resource, Task
 from ..core.session import Session
+from ..core.settings import DEFAULT_DATACENTER
 from ..core.validation import did_you_mean
-from ..core.values import UNKNOWN, Path, render_path
+from ..core.values import BROKEN, UNKNOWN, Path, render_path
 from . import forms
 from .bound_templates import BoundTemplates
 from .catalog import ANY, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
@@ -403,7 +404,8 @@ class Endpoint(Resource):
         """Apply what holds across properties."""
 
         def value(*path: str) -> Any:
-            return planned.get(path)
+            found = planned.get(path)
+            return UNKNOWN if found is BROKEN else found
 
         def has(*names: str) -> bool:
             return all(any(leaf is not UNKNOWN for leaf in below(planned, (name,)).values()) for name in names)
@@ -425,7 +427,8 @@ class Endpoint(Resource):
             said = f"{disk} GB is more than the {limit} GB that the smallest of {', '.join(value('cpu'))} may have"
             yield Failure(("template", "containerDiskInGb"), f"{said}; lower it or choose a larger size")
         if isinstance(value("volume"), list):
-            yield from session.part(KnownVolumes).misplaced(value("volume"), value("datacenter") or UNKNOWN)
+            centers = value("datacenter") or UNKNOWN
+            yield from session.part(KnownVolumes).misplaced(value("volume"), centers, is_default="datacenter" in defaulted)
 
     # -- what happens before a request
 
@@ -440,7 +443,11 @@ class Endpoint(Resource):
         seen: frozenset[str] = frozenset()
         if sizes is not None and task.touches("cpu", "datacenter"):
             cpus = await catalog.cpus(task.voice)
-            failures += _cpu_failures(sizes, centers, cpus)
+            doubts = list(_cpu_failures(sizes, centers, cpus))
+            if cpus.is_live:
+                failures += doubts
+            for doubt in () if cpus.is_live or _hides_hardware(task) else doubts:
+                await task.voice.warn(f"as far as this version knows, {doubt.reason}")
             seen = frozenset(center for places in cpus.data_centers.values() for center in places)
             resolved = {"gpuPools": [], "excludedGpuTypes": []}
         elif words is not None and (task.touches("gpu", "datacenter") or "gpuPools" not in task.outputs):
@@ -453,8 +460,13 @@ class Endpoint(Resource):
                 resolved = {"gpuPools": selection[0], "excludedGpuTypes": selection[1]}
         if centers is not None and task.touches("datacenter"):
             failures += await catalog.data_center_failures(centers, task.voice, seen)
+        if "datacenter" in task.defaulted and ("volume",) not in planned:
+            failures = [_with_source(failure, task.session) for failure in failures]
         if volumes is not None and task.touches("volume", "datacenter"):
             failures += await _volume_failures(volumes, centers, task)
+        if failures and _hides_hardware(task):  # a part of a secret is not recognised in a text
+            said = "does not fit what Runpod has; no value is shown, as one of gpu, cpu, volume and datacenter is secret"
+            failures = [Failure(failure.path, said) for failure in failures]
         if failures:
             raise CheckFailed(list(dict.fromkeys(failures)))
         return resolved
@@ -635,6 +647,20 @@ def _listed(value: Any) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
 
 
+def _hides_hardware(task: Task) -> bool:
+    return any(not path or path[0] in ("gpu", "cpu", "volume", "datacenter") for path in task.secrets)
+
+
+def _with_source(failure: Failure, session: Session) -> Failure:
+    """Say where a data center comes from that the program does not state."""
+    key = f"the configuration `{PACKAGE}:{DEFAULT_DATACENTER.name}`" if session.settings.default_datacenter else "the default"
+    return (
+        failure
+        if failure.path != ("datacenter",)
+        else Failure(failure.path, f"{failure.reason} (no datacenter is given, so {key} counts)")
+    )
+
+
 def _own_env(planned: Leaves) -> set[str]:
     return {str(path[-1]) for path in planned if path[0] == "env" or path[:2] == ("template", "env")}
 
@@ -738,7 +764,7 @@ async def _volume_failures(ids: list[str], centers: Any, task: Task) -> list[Fai
     failures = [
         Failure(("volume",), f"this account has no network volume {id!r}; give the id of one, or the resource") for id in missing
     ]
-    return failures + volumes.misplaced(ids, centers)
+    return failures + volumes.misplaced(ids, centers, is_default="datacenter" in task.defaulted)
 
 
 async def _warn_of_gaps(planned: Leaves, voice: Voice) -> None:

@@ -52,7 +52,8 @@ def _cpu(word: str) -> str:
     return f"{flavor}-{count}"
 
 
-def _data_center(word: str) -> str:
+def data_center_word(word: str) -> str:
+    """Write a data center as Runpod does."""
     return ANY if _not_blank(word).casefold() == ANY else word.strip().upper().replace("_", "-")
 
 
@@ -107,7 +108,7 @@ def _env_keys(env: dict[str, str]) -> dict[str, str]:
 
 GpuWords = Annotated[list[Annotated[str, AfterValidator(_gpu)]], BeforeValidator(_as_list), AfterValidator(_as_set)]
 CpuWords = Annotated[list[Annotated[str, AfterValidator(_cpu)]], BeforeValidator(_as_list), AfterValidator(_as_set)]
-DataCenterWord = Annotated[str, AfterValidator(_data_center)]
+DataCenterWord = Annotated[str, AfterValidator(data_center_word)]
 DataCenterWords = Annotated[list[DataCenterWord], BeforeValidator(_as_list), AfterValidator(_as_set)]
 Text = Annotated[str, AfterValidator(_not_blank)]
 VolumeIds = Annotated[list[Text], BeforeValidator(_as_list), AfterValidator(_as_set)]

@@ -55,8 +55,8 @@ class KnownVolumes:
                 self._is_listed = True
             return [id for id in missing if id not in self._data_centers]
 
-    def misplaced(self, ids: Iterable[str], data_centers: Any) -> list[Failure]:
-        """Say which of the known volumes share a data center, or are in none of the endpoint's."""
+    def misplaced(self, ids: Iterable[str], data_centers: Any, *, is_default: bool = False) -> list[Failure]:
+        """Say which of the known volumes share a data center, or are in none of the endpoint's, which may be by default."""
         failures = []
         seen: dict[str, str] = {}
         for id in ids:
@@ -68,6 +68,7 @@ class KnownVolumes:
                 failures.append(Failure(("volume",), f"{both}; an endpoint takes at most one network volume a data center"))
             seen[center] = id
             if data_centers is not UNKNOWN and data_centers and ANY not in data_centers and center not in data_centers:
-                where = f"{id!r} is in {center}, where this endpoint does not run ({', '.join(data_centers)})"
-                failures.append(Failure(("volume",), f"{where}; add {center!r} to datacenter, or take a volume of its data center"))
+                where = f"{id!r} is in {center}, where this endpoint does not run ({', '.join(data_centers)}{' by default' * is_default})"
+                escape = f"set datacenter to {center!r}" if is_default else f"add {center!r} to datacenter"
+                failures.append(Failure(("volume",), f"{where}; {escape}, or take a volume of its data center"))
         return failures

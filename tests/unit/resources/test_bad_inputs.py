@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import ApiProblem, CheckFailed
 from runpod_serverless_provider.core.values import Path
 from unit.support import Life, World
@@ -164,8 +165,9 @@ def test_all_failures_come_at_once(endpoint: Life) -> None:
 
 QUIET: Final = [
     ({"type": "X", "scalerType": "QUEUE_DELAY", "idleTimeout": 9}, ["type"]),
-    ({"cpu": "cpu3c-1-2", "gpu": "ADA_24", "gpuCount": 2}, ["cpu"]),
-    ({"gpu": 1, "cpu": "cpu3c-2-4"}, ["gpu"]),
+    ({"cpu": "cpu3c-1-2", "gpu": "ADA_24", "gpuCount": 2}, ["cpu", "cpu", "gpuCount"]),
+    ({"gpu": 1, "cpu": "cpu3c-2-4"}, ["gpu", "cpu"]),
+    ({"minCudaVersion": "twelve", "allowedCudaVersions": ["12.8"]}, ["minCudaVersion", "minCudaVersion"]),
     ({"cpu": "bad", "template": {"containerDiskInGb": 500}}, ["cpu"]),
     ({"image": 1, "pythonVersion": "3.12"}, ["image"]),
     ({"scalerType": "X", "scalerValue": 0.1}, ["scalerType"]),
@@ -176,7 +178,7 @@ QUIET: Final = [
 
 @pytest.mark.parametrize(("program", "paths"), QUIET, ids=str)
 def test_a_failure_brings_no_others(endpoint: Life, program: dict[str, Any], paths: list[str]) -> None:
-    """What is wrong counts as unknown for the other rules."""
+    """What is wrong counts as unknown for the other rules, but for those of what excludes each other."""
     assert [text.partition(":")[0] for text in endpoint.failures(program)] == paths
 
 
@@ -195,7 +197,16 @@ UNKNOWN_NAMES: Final = [
     ({"datacenter": ["EU-RO-1", "us_ks_9"]}, "datacenter", ("'US-KS-9'", "'US-KS-2'")),
     ({"volume": "vol0none"}, "volume", ("no network volume 'vol0none'",)),
     ({"volume": ["vol0a", "vol0b"], "datacenter": "any"}, "volume", ("'vol0a' and 'vol0b' are both in US-KS-2", "at most one")),
-    ({"volume": "vol0a"}, "volume", ("'vol0a' is in US-KS-2, where this endpoint does not run (EU-RO-1)", "add 'US-KS-2'")),
+    (
+        {"volume": "vol0a"},
+        "volume",
+        ("'vol0a' is in US-KS-2, where this endpoint does not run (EU-RO-1 by default)", "set datacenter to 'US-KS-2'"),
+    ),
+    (
+        {"volume": "vol0a", "datacenter": "EU-RO-1"},
+        "volume",
+        ("'vol0a' is in US-KS-2, where this endpoint does not run (EU-RO-1)", "add 'US-KS-2' to datacenter"),
+    ),
 ]
 VOLUMES: Final = {"networkVolumes": [{"id": "vol0a", "dataCenter": "US-KS-2"}, {"id": "vol0b", "dataCenter": "US-KS-2"}]}
 
@@ -215,6 +226,55 @@ def test_names_that_runpod_does_not_have(
     assert said.startswith(f"{path}: ")
     assert all(word in said for word in words), said
     assert world.writes == []
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        {"cpu": "canary-2-4"},
+        {"gpu": "canary"},
+        {"datacenter": "canary"},
+        {"volume": "canary"},
+        {"cpu": "cpu3c-2-4", "datacenter": "any"},
+    ],
+    ids=str,
+)
+def test_names_that_are_secret_are_not_quoted_in_parts(world: World, endpoint: Life, program: dict[str, Any]) -> None:
+    """Of a size only the flavor would stand in the message, where no door would know it again."""
+    program = {"image": "me/x", **program}
+    if "any" in program.values():
+        program = {**program, "datacenter": "US-KS-2"}
+    inputs = endpoint.checked(program, secrets=frozenset({("cpu",)}))
+    for secrets in (frozenset({(name,)}) for name in ("cpu", "gpu", "datacenter", "volume")):
+        request = verbs.Create(endpoint.token, endpoint.urn, inputs, secrets, preview=True, voice=world.notes)
+        with pytest.raises(CheckFailed) as caught:
+            world.run(world.provider.create(request))
+        (failure,) = caught.value.failures
+        assert (
+            failure.reason == "does not fit what Runpod has; no value is shown, as one of gpu, cpu, volume and datacenter is secret"
+        )
+    assert "canary" not in world.notes.everything
+
+
+@pytest.mark.parametrize("program", [{"gpu": "ADA_24"}, {"cpu": "cpu3c-2-4"}], ids=str)
+@pytest.mark.parametrize(("name", "is_stated"), [("NOWHERE-9", True), ("NOWHERE-9", False)])
+def test_a_data_center_that_the_configuration_brings_is_told_by_its_key(
+    world: World, endpoint: Life, program: dict[str, Any], name: str, is_stated: bool
+) -> None:
+    """The program has no property to look for."""
+    world.restart(default_datacenter=name)
+    with pytest.raises(CheckFailed) as caught:
+        endpoint.preview({"image": "me/x", **program, **({"datacenter": name} if is_stated else {})})
+    key = "(no datacenter is given, so the configuration `runpod-serverless:defaultDatacenter` counts)"
+    for failure in caught.value.failures:
+        assert failure.path == ("datacenter",) and (key in failure.reason) != is_stated
+
+
+def test_a_data_center_that_is_the_default_is_told_so(world: World, endpoint: Life) -> None:
+    """A flavor may be elsewhere only."""
+    world.seed(catalog={"cpus": [{"id": "cpu9x", "stock": {"EU-PL-1": "HIGH"}}], "dataCenters": [{"id": "EU-PL-1"}]})
+    with pytest.raises(CheckFailed, match=r"not in EU-RO-1; .* \(no datacenter is given, so the default counts\)"):
+        endpoint.preview({"image": "me/x", "cpu": "cpu9x-2-4"})
 
 
 def test_all_names_are_checked_at_once(endpoint: Life) -> None:

@@ -96,14 +96,13 @@ def test_where_the_catalog_is_out_of_reach_shipped_names_serve(world: World, end
 @pytest.mark.parametrize(
     ("program", "path"),
     [
-        ({"cpu": "cpu3c-2-4", "datacenter": "US-KS-2"}, "datacenter"),
         ({"cpu": "cpu3c-16-32"}, None),
         ({"gpu": "NVIDIA R200"}, "gpu"),
     ],
     ids=str,
 )
 def test_what_is_known_without_the_catalog_is_checked(world: World, endpoint: Life, program: Any, path: str | None) -> None:
-    """The data centers of a shipped CPU flavor are; the sizes of a flavor are not."""
+    """What pool a card is in has to be known; the sizes of a flavor have not."""
     world.fault(path="/v2/catalog/*", times=None, action="status", status=500)
     if path is None:
         endpoint.up({"image": "me/x", **program})
@@ -111,6 +110,18 @@ def test_what_is_known_without_the_catalog_is_checked(world: World, endpoint: Li
     with pytest.raises(CheckFailed) as caught:
         endpoint.up({"image": "me/x", **program})
     assert caught.value.failures[0].path == (path,)
+
+
+def test_where_a_flavor_is_offered_is_only_doubted_without_the_catalog(world: World, endpoint: Life) -> None:
+    """What this version knows of it is old, so the API decides."""
+    world.fault(path="/v2/catalog/*", times=None, action="status", status=500)
+    program = {"image": "me/x", "cpu": "cpu3c-2-4", "datacenter": "US-KS-2"}
+    endpoint.preview(program)
+    doubt = "as far as this version knows, Runpod offers cpu3c in EU-RO-1, not in US-KS-2; change datacenter, or the CPU size"
+    assert world.notes.warnings[1:] == [doubt]
+    with pytest.raises(ProviderFailure, match="There are no longer any instances"):
+        endpoint.up(program)
+    assert world.writes == ["POST /serverless"]
 
 
 def test_a_data_center_cannot_be_checked_without_the_catalog(world: World, endpoint: Life) -> None:

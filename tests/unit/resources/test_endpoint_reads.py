@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from runpod_serverless_provider.core.checking import DEFAULTS_KEY
 from runpod_serverless_provider.core.failures import ApiProblem, ApiUnreachable
 from runpod_serverless_provider.core.values import Path
 from unit.support import Life, World
@@ -371,3 +372,48 @@ def test_a_delete_that_is_refused_says_so(world: World, endpoint: Life) -> None:
     world.fault(action="status", status=400, detail="not now")
     with pytest.raises(ApiProblem, match=f"deleting the endpoint '{endpoint.id}' failed: Runpod answered 400 .*: not now"):
         endpoint.delete()
+
+
+OUT_OF_BOUNDS: Final = [
+    {"timeout": 1000},
+    {"workers": {"min": 0, "max": 1, "idleTimeout": 0}},
+    {"workers": {"min": 3, "max": 1, "idleTimeout": 60}},
+    {"scaling": {"type": "QUEUE_DELAY", "queueDelay": 0}},
+    {"env": {"A=B": "c"}},
+    {"flashboot": "TURBO"},
+    {"ports": ["8000"]},
+    {"gpu": {"pools": ["ADA_24"], "count": 1, "minCudaVersion": "12.4", "allowedCudaVersions": ["12.8"]}},
+]
+
+
+@pytest.mark.parametrize("live", OUT_OF_BOUNDS, ids=str)
+def test_what_is_there_may_stay_as_it_is(world: World, endpoint: Life, live: dict[str, Any]) -> None:
+    """What no program could set now is no failure after an import, and no change; what the program does set is held against the bounds."""
+    (id,) = world.seed(endpoints=[{"name": "old"}])["endpoints"]
+    world.drift("endpoints", id, **live)
+    program = endpoint.take_over(id)
+    assert endpoint.failures(program) == []
+    assert endpoint.plan(program) == {}
+    endpoint.up(program)  # now the defaults are stored, too
+    assert endpoint.inputs[DEFAULTS_KEY] != []
+    assert endpoint.failures(program) == [] and endpoint.plan(program) == {} and endpoint.refresh() == {}
+    assert endpoint.failures({**program, "gpuCount": 0}) == ["gpuCount: must be at least 1, not 0"]
+    assert len(endpoint.failures(program, olds={})) == 1  # a new one is not to be had
+    assert world.writes == []
+
+
+@pytest.mark.parametrize(
+    ("live", "program", "said"),
+    [
+        ({"timeout": 1000}, {"executionTimeoutMs": 2000}, "executionTimeoutMs: must be 0"),
+        ({"workers": {"min": 3, "max": 1}}, {"workers": {"min": 4, "max": 1}}, "workers: min (4) must not exceed max (1)"),
+        ({"workers": {"min": 0, "max": 1, "idleTimeout": 0}}, {"idleTimeout": 4000}, "idleTimeout: must be at most 3600"),
+    ],
+    ids=str,
+)
+def test_another_value_out_of_bounds_is_refused(world: World, endpoint: Life, live: Any, program: Any, said: str) -> None:
+    """That one is the program's."""
+    (id,) = world.seed(endpoints=[{"name": "old"}])["endpoints"]
+    world.drift("endpoints", id, **live)
+    (failure,) = endpoint.failures({**endpoint.take_over(id), **program})
+    assert failure.startswith(said)
