@@ -97,7 +97,7 @@ def test_what_no_header_can_carry_is_no_key(text):
 )
 def test_a_plain_url_is_usable(url):
     """Encrypted, or on this machine."""
-    assert access.api_url_reason(url) is None and access.url_reason(f" {url}\n") is None
+    assert access.api_url_reason(url) is None and access.api_url_reason(f" {url}\n") is None
 
 
 @pytest.mark.parametrize(
