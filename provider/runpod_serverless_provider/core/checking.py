@@ -7,14 +7,14 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from .failures import Failure
+from .failures import CheckFailed, Failure
 from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, WriteOnly, below, facts, nest
 from .naming import choose_name
 from .plan import compare
 from .resource import Resource
 from .session import Session
 from .validation import shown_unless, tolerant, validate
-from .values import UNKNOWN, Path, get_in, render_path, resolvable
+from .values import UNKNOWN, Path, get_in, is_at_or_below, render_path, resolvable
 from .verbs import Check, Checked
 
 INPUTS_KEY: Final = "__inputs"
@@ -34,6 +34,18 @@ def as_written(properties: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return stored inputs in the program's own form, which the dynamic door keeps beside canonical ones."""
     written = properties.get(INPUTS_KEY)
     return written if isinstance(written, Mapping) else properties
+
+
+def defaults_of(inputs: Mapping[str, Any]) -> frozenset[str]:
+    """Return the paths of checked inputs that defaults filled; nothing where that is not what stands there."""
+    listed = inputs.get(DEFAULTS_KEY)
+    return frozenset(text for text in listed if isinstance(text, str)) if isinstance(listed, list | tuple) else frozenset()
+
+
+def generated_of(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the generated names that somebody has changed, by path; nothing where that is not what stands there."""
+    names = inputs.get(GENERATED_KEY)
+    return {text: name for text, name in names.items() if isinstance(name, str)} if isinstance(names, Mapping) else {}
 
 
 def without_internals(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,11 +140,32 @@ def _as_spelled(path: Path, news: Mapping[str, Any]) -> Path:
     return path if isinstance(get_in(news, path[:-1]), Mapping) else resolvable(path, news)
 
 
+def require_checked(resource: Resource, inputs: Mapping[str, Any], secrets: frozenset[Path]) -> None:
+    """Raise CheckFailed for inputs that `check` has not answered with: a request would be made of them that nobody means.
+
+    What a default filled may be an older version's and no longer valid, as long as it need not be translated for the API.
+    """
+    _, failures = validate(resource.inputs, without_internals(inputs), shown_unless(secrets | resource.secrets(frozenset())))
+    defaulted = defaults_of(inputs)
+    old = [item.path for item in facts(resource.inputs) if render_path(item.path) in defaulted and item.at.write is None]
+    failures = [failure for failure in failures if not any(is_at_or_below(failure.path, path) for path in old)]
+    certain = [item.path for item in facts(resource.inputs) if item.marker(AutoNamed) or _is_certain(item)]
+    said = "has no value, which it would have if these inputs had been checked"
+    failures += [Failure(path, said) for path in certain if get_in(inputs, path) is None]
+    if failures:
+        raise CheckFailed(list({failure.path: failure for failure in failures}.values()))
+
+
+def _is_certain(item: Facts) -> bool:
+    default = item.marker(Default)
+    return default is not None and default.is_certain
+
+
 def _default(item: Facts, draft: _Draft, request: Check, prior: Leaves) -> Any:
     named, default = item.marker(AutoNamed), item.marker(Default)
-    kept, prior_defaults = get_in(request.olds, item.path), request.olds.get(DEFAULTS_KEY) or ()
+    kept, prior_defaults = get_in(request.olds, item.path), defaults_of(request.olds)
     if named is not None:
-        generated = (request.olds.get(GENERATED_KEY) or {}).get(render_path(item.path))
+        generated = generated_of(request.olds).get(render_path(item.path))
         return generated or kept or choose_name(request, str(item.path[0]), named.max_length)
     if default is None:
         return None

@@ -7,6 +7,7 @@ ProviderFailure
 ├── OutcomeUnknown       no usable answer, and the request may have had its effect
 ├── Refused              the provider refuses before any request (deletion protection, ambiguous adoption …)
 ├── NotFound             what a function looks up is not there, or is not one thing alone
+├── Unreadable           the API's answer is not what its document says
 ├── NotConfigured        no API key
 ├── Incomplete           an answer lacks what every one of its kind has
 └── CreatedButFailed     the resource exists (id kept), but the work on it did not finish
@@ -17,7 +18,8 @@ NoSuchType, NoSuchFunction: what the engine names is not there. Doors word these
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final
@@ -176,6 +178,22 @@ class CreatedButFailed(ProviderFailure):
 
     def __str__(self) -> str:
         return "; ".join(self.reasons)
+
+
+class Unreadable(ProviderFailure):
+    """The API answered, and the answer is not what its document says; `of` raises it in place of what tripped over that."""
+
+    @staticmethod
+    @contextmanager
+    def of(subject: str) -> Iterator[None]:
+        """Say that Runpod's answer about `subject` cannot be read, where reading it fails by an exception of no other meaning."""
+        try:
+            yield
+        except ProviderFailure:
+            raise
+        except Exception as problem:
+            where = f"{type(problem).__name__}{_place(problem)}"
+            raise Unreadable(f"Runpod's answer about {subject} cannot be read ({where}); look for a newer version") from problem
 
 
 def worded(problem: Exception) -> str:

@@ -50,10 +50,11 @@ class Listings:
             answer = await self._session.api.request("GET", path, query=query, voice=voice)
             found = answer if isinstance(answer, Mapping) else {}
             paging = [field for field in found if field != key and _PAGING.search(field)]
-            if paging or not isinstance(found.get(key), list):
-                form = f"comes in pages ({', '.join(map(repr, paging))})" if paging else f"has no {key!r}"
+            listed = found.get(key)
+            if paging or not (isinstance(listed, list) and all(isinstance(item, Mapping) and "id" in item for item in listed)):
+                form = f"comes in pages ({', '.join(map(repr, paging))})" if paging else f"has no {key!r}, or of another form"
                 raise ProviderFailure(f"the list at {path} {form}, which this version cannot read; look for a newer version")
-            items: list[Mapping[str, Any]] = found[key]
+            items: list[Mapping[str, Any]] = listed
             self._seen.setdefault(path, set()).update(str(item.get("id")) for item in items)
             return items
 

@@ -257,8 +257,11 @@ def nested_model(annotation: Any) -> type[Inputs] | None:
     return None
 
 
+_Model = typing.TypeVar("_Model", bound=BaseModel)
+
+
 @cache
-def lenient(model: type[Inputs]) -> type[Inputs]:
+def lenient(model: type[_Model]) -> type[_Model]:
     """Return `model` with nothing required: what an old state holds, or a single property, is not the whole."""
     required = {attribute: info for attribute, info in model.model_fields.items() if info.is_required()}
     parts = {attribute: (info.annotation, *info.metadata) for attribute, info in required.items()}

@@ -7,10 +7,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from .checking import DEFAULTS_KEY, GENERATED_KEY, as_written, check, known_properties, strategy_of
+from .checking import (
+    DEFAULTS_KEY,
+    GENERATED_KEY,
+    as_written,
+    check,
+    defaults_of,
+    generated_of,
+    known_properties,
+    require_checked,
+    strategy_of,
+)
 from .creation import Creations
 from .deletions import Deletions
-from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType, ProviderFailure
+from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType, ProviderFailure, Unreadable
 from .function import Function, listed_of
 from .leftovers import Order
 from .listings import Listings
@@ -19,7 +29,7 @@ from .plan import Step, changes, compare
 from .ports import Api, Journal, Method, Voice
 from .resource import Departure, Resource, Task
 from .session import Session
-from .validation import shown_unless, tolerant, validate
+from .validation import shown_unless, tolerant, unreadable, validate
 from .values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, is_within, parse_pattern, render_path
 from .verbs import (
     Check,
@@ -85,7 +95,7 @@ class Provider:
     def following(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs that follow from checked inputs alone, for a door whose previews show inputs as outputs."""
         resource = self._resource(token)
-        return resource.derived(_leaves(resource, inputs), _defaulted(inputs))
+        return resource.derived(_leaves(resource, inputs), defaults_of(inputs))
 
     def as_inputs(self, token: str, outputs: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs that outputs repeat, for a door that is told no others; `news` tells which of them were stated."""
@@ -107,8 +117,9 @@ class Provider:
 
     async def diff(self, request: Diff) -> Difference:
         """Plan. Sends a request only to say what a replacement costs."""
-        request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
         resource = self._resource(request.token)
+        outputs, old_inputs = _readable(resource, request.outputs), as_written(request.old_inputs)
+        request = replace(request, outputs=outputs, old_inputs=old_inputs, news=as_written(request.news))
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource.noted(request.id, request.outputs, self._session)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
@@ -138,12 +149,13 @@ class Provider:
         """Create, or predict in a preview: 1 POST, after what the resource has to look up."""
         request = replace(request, inputs=as_written(request.inputs))
         resource = self._resource(request.token)
+        require_checked(resource, request.inputs, request.secrets)
         planned = _leaves(resource, request.inputs)
         task = Task(self._session, request.voice, planned, {})
         resolved = await resource.resolve(task)
         secrets = resource.secrets(request.secrets)
         adopted = None if contains_unknown(planned) else await resource.adopt(task)
-        defaulted = _defaulted(request.inputs)
+        defaulted = defaults_of(request.inputs)
         if request.preview:
             predicted = resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None)
             return Created("", {**predicted, **resource.derived(planned, defaulted)}, secrets)
@@ -200,7 +212,11 @@ class Provider:
         secrets: frozenset[Path],
     ) -> None:
         """Wait as the program asks; what is not ready in time is kept, and the next `pulumi up` waits on."""
-        reasons = await resource.unready(id, task, timeout_seconds)
+        try:
+            with Unreadable.of("its workers"):
+                reasons = await resource.unready(id, task, timeout_seconds)
+        except ProviderFailure as problem:  # whatever it is, the id is kept
+            reasons = (f"whether it is ready is not known: {problem}",)
         if reasons:
             raise CreatedButFailed(id, outputs, reasons, secrets=secrets)
 
@@ -214,7 +230,8 @@ class Provider:
     ) -> tuple[str, dict[str, Any]]:
         """Take over an object that exists and bring it to what is planned."""
         identifier = str(adopted["id"])
-        outputs = self._outputs(resource, adopted, task.planned, resolved, defaulted)
+        with Unreadable.of(f"the {resource.noun} {identifier!r}"):
+            outputs = self._outputs(resource, adopted, task.planned, resolved, defaulted)
         steps = compare(resource.inputs, task.planned, task.planned, _leaves(resource, outputs), strategy_of(task.planned))
         task = Task(self._session, task.voice, task.planned, outputs, tuple(steps))
         outputs = await self._patch(resource, identifier, task, defaulted)
@@ -223,11 +240,13 @@ class Provider:
 
     async def update(self, request: Update) -> Updated:
         """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
-        request = replace(request, old_inputs=as_written(request.old_inputs), news=as_written(request.news))
-        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource = self._resource(request.token)
+        outputs, old_inputs = _readable(resource, request.outputs), as_written(request.old_inputs)
+        request = replace(request, outputs=outputs, old_inputs=old_inputs, news=as_written(request.news))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
+        require_checked(resource, request.news, request.secrets)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
-        secrets, defaulted = resource.secrets(request.secrets), _defaulted(request.news)
+        secrets, defaulted = resource.secrets(request.secrets), defaults_of(request.news)
         task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
         if request.preview:
             predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
@@ -244,7 +263,9 @@ class Provider:
         computed = {**_computed(resource, outputs), **await resource.resolve(task)}
         body = resource.patch(task, computed)
         if not body and _absent(resource, computed):  # its creation ended before these were known
-            return self._outputs(resource, await self._get(resource, id, task.voice), planned, computed, defaulted)
+            found = await self._get(resource, id, task.voice)
+            with Unreadable.of(f"the {resource.noun} {id!r}"):
+                return self._outputs(resource, found, planned, computed, defaulted)
         if not body:
             shown = {name: outputs[name] for name in resource.always_shown if name in outputs}
             return {**shown, **nest(planned), **computed, **resource.derived(planned, defaulted)}
@@ -258,16 +279,18 @@ class Provider:
                     "and out of the state with `pulumi state delete`."
                 )
             raise problem.explained(f"updating the {resource.noun} {id!r}", advice) from None
-        return self._outputs(resource, found, planned, computed, defaulted)
+        with Unreadable.of(f"the {resource.noun} {id!r}"):
+            _require_about(found, id)
+            return self._outputs(resource, found, planned, computed, defaulted)
 
     async def read(self, request: Read) -> Observed | None:
         """Observe one resource; None when it is gone. Without inputs, also work out how a program would state it.
 
         An import is 1 GET; refreshes share 1 list a kind, and what is absent from it is confirmed by 1 GET.
         """
-        request = replace(request, inputs=as_written(request.inputs))
-        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource = self._resource(request.token)
+        request = replace(request, inputs=as_written(request.inputs), outputs=_readable(resource, request.outputs))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         try:
             found = await self._listed(resource, request) or await self._get(resource, request.id, request.voice)
         except ApiProblem as problem:
@@ -277,6 +300,10 @@ class Provider:
         if not request.outputs:
             await self._session.part(Creations).named(request.urn, request.id, found.get("name"))
         self._refreshed[request.urn] = request.inputs
+        with Unreadable.of(f"the {resource.noun} {request.id!r}"):
+            return await self._observed(resource, request, found)
+
+    async def _observed(self, resource: Resource, request: Read, found: Mapping[str, Any]) -> Observed:
         managed = _leaves(resource, request.inputs) if request.inputs else None
         prior = _computed(resource, request.outputs)
         await resource.before_reading(found, managed, prior, self._session, request.voice)
@@ -289,7 +316,8 @@ class Provider:
         unstated = resource.secret_observed({path: value for path, value in observed.items() if path not in known})
         shown = observed if DEFAULTS_KEY in request.inputs else self._whole(resource, found, inputs, prior, observed)
         computed = {**prior, **resource.computed(found, managed or {}, prior)}
-        derived = resource.derived(observed, _defaulted(request.inputs))
+        stated = _leaves(resource, inputs) if managed is None else observed
+        derived = resource.derived(stated, defaults_of(request.inputs))
         outputs = {**_shown(resource, found), **nest(shown), **computed, **derived}
         resource.noted(request.id, outputs, self._session)
         return Observed(request.id, inputs, outputs, resource.secrets(request.secrets | unstated))
@@ -318,7 +346,8 @@ class Provider:
         unseen = {
             path: value for path, value in completed.items() if isinstance(at[path].effect, StateOnly) or not at[path].at.is_read
         }
-        return {**resource.observe(found, None, prior, self._session), **unseen, **observed}
+        live = resource.observe(found, None, prior, self._session)
+        return {**{path: value for path, value in live.items() if path in completed}, **unseen, **observed}
 
     def _completed(self, resource: Resource, inputs: Mapping[str, Any]) -> Leaves:
         request = Check(resource.token, "imported", {}, inputs)
@@ -336,9 +365,9 @@ class Provider:
 
     async def delete(self, request: Delete) -> None:
         """Delete with 1 DELETE; what is gone already counts as deleted."""
-        request = replace(request, old_inputs=as_written(request.old_inputs))
-        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         resource = self._resource(request.token)
+        request = replace(request, old_inputs=as_written(request.old_inputs), outputs=_readable(resource, request.outputs))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         if (request.urn, request.id) in self._taken_over:
             said = f"was killed before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
             await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
@@ -387,7 +416,8 @@ class Provider:
         if model is None:
             return Invoked({}, failures=tuple(failures))
         try:
-            answer = await function.call(self._session, model, request.voice)
+            with Unreadable.of("this"):
+                answer = await function.call(self._session, model, request.voice)
         except CheckFailed as problem:
             return Invoked({}, failures=problem.failures)
         return Invoked(answer.values, answer.secrets)
@@ -399,9 +429,12 @@ class Provider:
 
     async def _get(self, resource: Resource, id: str, voice: Voice) -> Any:
         try:
-            return await self._session.api.request("GET", f"{resource.path}/{id}", voice=voice)
+            found = await self._session.api.request("GET", f"{resource.path}/{id}", voice=voice)
         except ApiProblem as problem:
             raise problem.explained(f"reading the {resource.noun} {id!r}") from None
+        with Unreadable.of(f"the {resource.noun} {id!r}"):
+            _require_about(found, id)
+        return found
 
     async def _is_there(self, resource: Resource, id: str, voice: Voice) -> bool:
         try:
@@ -426,12 +459,27 @@ class Provider:
         return {**_shown(resource, found), **nest(observed), **computed, **resource.derived(observed, defaulted)}
 
 
+def _require_about(found: Any, id: str) -> None:
+    """Raise ValueError for an answer that is not about the object asked for: what it does not tell would count as gone."""
+    if not isinstance(found, Mapping) or found.get("id") != id:
+        raise ValueError
+
+
 def _without(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Copy `values` without what stands at `path`."""
     inner = values.get(str(path[0]))
     if len(path) > 1 and isinstance(inner, Mapping):
         return {**values, str(path[0]): _without(inner, path[1:])}
     return {name: value for name, value in values.items() if (name,) != path}
+
+
+def _readable(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of prior outputs what this version cannot read; it counts as not observed."""
+    foreign = unreadable(
+        resource.outputs, {item.name: outputs[item.name] for item in output_facts(resource.outputs) if item.name in outputs}
+    )
+    foreign |= unreadable(resource.inputs, known_properties(resource.inputs, outputs))
+    return {name: value for name, value in outputs.items() if name not in foreign}
 
 
 def _leaves(resource: Resource, properties: Mapping[str, Any]) -> dict[Path, Any]:
@@ -446,7 +494,7 @@ def _steps(
     ignored: Iterable[str],
 ) -> tuple[Leaves, list[Step]]:
     prior, planned, observed = (_leaves(resource, properties) for properties in (old_inputs, news, outputs))
-    return planned, compare(resource.inputs, prior, planned, observed, strategy_of(planned), ignored, _defaulted(news))
+    return planned, compare(resource.inputs, prior, planned, observed, strategy_of(planned), ignored, defaults_of(news))
 
 
 def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -476,18 +524,16 @@ def _overlaid(resource: Resource, inputs: Mapping[str, Any], managed: Leaves, ob
     overlaid = {name: live.get(name) if name in drifted else value for name, value in inputs.items()}
     overlaid.update({name: live[name] for name in drifted - set(inputs) if name in live})
     if DEFAULTS_KEY in inputs:
-        defaulted = [text for text in inputs[DEFAULTS_KEY] if not any(is_at_or_below(path, parse_pattern(text)) for path in drift)]
+        defaulted = [
+            text for text in defaults_of(inputs) if not any(is_at_or_below(path, parse_pattern(text)) for path in drift)
+        ]
         named = {render_path(item.path): item.path for item in resource.facts if item.marker(AutoNamed) is not None}
-        prior = {text: managed[path] for text, path in named.items() if text in inputs[DEFAULTS_KEY] and path in managed}
-        generated = {**prior, **(inputs.get(GENERATED_KEY) or {})}
+        prior = {text: managed[path] for text, path in named.items() if text in defaults_of(inputs) and path in managed}
+        generated = {text: name for text, name in {**prior, **generated_of(inputs)}.items() if text in named}
         restored = [text for text in generated if generated[text] == observed.get(named[text])]
         overlaid[DEFAULTS_KEY] = sorted({*defaulted, *restored})
         overlaid[GENERATED_KEY] = {text: name for text, name in generated.items() if text not in restored} or None
     return {name: value for name, value in overlaid.items() if value is not None}
-
-
-def _defaulted(inputs: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(inputs.get(DEFAULTS_KEY) or ())
 
 
 def _name(planned: Leaves) -> str:

@@ -187,7 +187,7 @@ class Resource:
             key = at.path[0]
             if key in whole:
                 patch[key] = whole[key]
-            elif at.is_clearable:
+            elif at.is_clearable and step.new is None:
                 patch[key] = at.clear
         return patch
 

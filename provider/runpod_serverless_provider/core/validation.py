@@ -71,14 +71,23 @@ def validate(model: type[_Model], values: Mapping[str, Any], shown: Shown) -> tu
 
 def tolerant(model: type[Inputs], values: Mapping[str, Any]) -> dict[Path, Any]:
     """Return the canonical leaves of `values`, which may be another version's: what does not validate stands for itself."""
-    values = dict(values)
-    foreign: dict[Path, Any] = {}
+    known, foreign = _parted(model, values)
+    return {**leaves_of(known), **{(name,): value for name, value in foreign.items()}}
+
+
+def unreadable(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
+    """Name those of `values` that are no such property of `model`, as another version's or an edited state's may be."""
+    return set(_parted(model, values)[1])
+
+
+def _parted(model: type[_Model], values: Mapping[str, Any]) -> tuple[_Model, dict[str, Any]]:
+    values, foreign = dict(values), dict[str, Any]()
     while True:
         try:
-            return {**leaves_of(lenient(model).model_validate(values)), **foreign}
+            return lenient(model).model_validate(values), foreign
         except ValidationError as error:
             for name in {str(item["loc"][0]) for item in error.errors()}:
-                foreign[(name,)] = values.pop(name)
+                foreign[name] = values.pop(name)
 
 
 def _failures(model: type[BaseModel], errors: Iterable[ErrorDetails], shown: Shown) -> Iterator[Failure]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from ..core.failures import ApiProblem, Failure, ProviderFailure
+from ..core.failures import ApiProblem, Failure, ProviderFailure, Unreadable
 from ..core.listings import Listings
 from ..core.ports import Voice
 from ..core.session import Session
@@ -141,7 +141,8 @@ class Catalog:
         async with self._locks.setdefault(kind, asyncio.Lock()):
             if kind not in self._kinds:
                 try:
-                    self._kinds[kind] = await load(voice)
+                    with Unreadable.of("its catalog"):
+                        self._kinds[kind] = await load(voice)
                 except ProviderFailure as problem:
                     if isinstance(problem, ApiProblem) and problem.status in (401, 403):
                         raise problem.explained("reading Runpod's catalog") from None

@@ -426,14 +426,14 @@ class Endpoint(Resource):
             await _warn_of_gaps(planned, task.voice)
         failures: list[Failure] = []
         resolved: dict[str, Any] = {}
-        words, sizes, centers = (planned.get((name,)) for name in ("gpu", "cpu", "datacenter"))
+        words, sizes, centers, volumes = (_listed(planned.get((name,))) for name in ("gpu", "cpu", "datacenter", "volume"))
         seen: frozenset[str] = frozenset()
-        if isinstance(sizes, list) and task.touches("cpu", "datacenter"):
+        if sizes is not None and task.touches("cpu", "datacenter"):
             cpus = await catalog.cpus(task.voice)
             failures += _cpu_failures(sizes, centers, cpus)
             seen = frozenset(center for places in cpus.data_centers.values() for center in places)
             resolved = {"gpuPools": [], "excludedGpuTypes": []}
-        elif isinstance(words, list) and (task.touches("gpu", "datacenter") or "gpuPools" not in task.outputs):
+        elif words is not None and (task.touches("gpu", "datacenter") or "gpuPools" not in task.outputs):
             gpus = await catalog.gpus(task.voice)
             seen = gpus.data_centers
             selection = select(words, gpus)
@@ -441,10 +441,10 @@ class Endpoint(Resource):
                 failures += selection
             elif task.touches("gpu") or "gpuPools" not in task.outputs:
                 resolved = {"gpuPools": selection[0], "excludedGpuTypes": selection[1]}
-        if isinstance(centers, list) and task.touches("datacenter"):
+        if centers is not None and task.touches("datacenter"):
             failures += await catalog.data_center_failures(centers, task.voice, seen)
-        if isinstance(planned.get(("volume",)), list) and task.touches("volume", "datacenter"):
-            failures += await _volume_failures(planned[("volume",)], centers, task)
+        if volumes is not None and task.touches("volume", "datacenter"):
+            failures += await _volume_failures(volumes, centers, task)
         if failures:
             raise CheckFailed(list(dict.fromkeys(failures)))
         return resolved
@@ -514,9 +514,9 @@ class Endpoint(Resource):
         given = {step.path for step in task.steps or () if step.new is not None}
         if ("scalerType",) in given:
             patch["workers"] = self.body(task.planned, outputs)["workers"]
-        if ("minCudaVersion",) in given:
+        if ("minCudaVersion",) in given and "gpu" in patch:
             patch["gpu"].setdefault("allowedCudaVersions", [])
-        if ("allowedCudaVersions",) in given:
+        if ("allowedCudaVersions",) in given and "gpu" in patch:
             patch["gpu"].setdefault("minCudaVersion", "")
         return patch
 
@@ -610,6 +610,11 @@ class Endpoint(Resource):
         return outputs
 
 
+def _listed(value: Any) -> list[str] | None:
+    """Give a canonical list of words; None for what is unknown, or is an older version's default in another form."""
+    return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
+
+
 def _own_env(planned: Leaves) -> set[str]:
     return {str(path[-1]) for path in planned if path[0] == "env" or path[:2] == ("template", "env")}
 
@@ -632,7 +637,11 @@ def _is_as_recorded(gpu: Mapping[str, Any], managed: Leaves | None, outputs: Map
 
 def _shadowed(managed: Leaves) -> dict[Path, Any]:
     """Keep what of `template` cannot be seen in the API's answer, because the endpoint's own property wins."""
-    shadowed = {path: value for path, value in managed.items() if path[:2] == ("template", "env") and ("env", path[2]) in managed}
+    shadowed = {
+        path: value
+        for path, value in managed.items()
+        if path[:2] == ("template", "env") and len(path) > 2 and ("env", path[2]) in managed
+    }
     if ("image",) in managed and ("template", "image") in managed:
         shadowed[("template", "image")] = managed[("template", "image")]
     return shadowed

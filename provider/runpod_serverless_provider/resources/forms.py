@@ -90,10 +90,10 @@ def _env(value: Any) -> Any:
     for index, item in enumerate(value):
         if not isinstance(item, Mapping) or set(item) != {"key", "value"}:
             raise ValueError(f"item {index} must be an object with exactly `key` and `value`")
-        if item["key"] in found:
-            raise ValueError(f"item {index} has the key of an item before it; keep one")
         if not isinstance(item["key"], str):
             raise ValueError(f"the key of item {index} must be a string")
+        if item["key"] in found:
+            raise ValueError(f"item {index} has the key of an item before it; keep one")
         found[item["key"]] = item["value"]
     return found
 

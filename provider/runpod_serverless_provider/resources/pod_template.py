@@ -26,7 +26,7 @@ _LATER: Final = "endpoints that were made with its id keep their copy"
 
 def _managed_image(lookup: Lookup) -> str | None:
     """Choose Flash's queue worker for the category; there is none for AMD."""
-    return {"NVIDIA": "runpod/flash:py3.12-latest", "CPU": "runpod/flash-cpu:py3.12-latest"}.get(lookup("category"))
+    return {"NVIDIA": "runpod/flash:py3.12-latest", "CPU": "runpod/flash-cpu:py3.12-latest"}.get(str(lookup("category")))
 
 
 class PodTemplateInputs(Inputs):

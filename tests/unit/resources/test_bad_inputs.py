@@ -65,6 +65,7 @@ WRONG: Final[list[tuple[dict[str, Any], str, tuple[str, ...]]]] = [
     ({"template": {"disk": 3}}, "template.disk", ("there is no such property; did you mean 'containerDiskInGb'?",)),
     ({"template": {"env": [{"key": "A"}]}}, "template.env", ("item 0 must be an object with exactly `key` and `value`",)),
     ({"template": {"env": [{"key": 1, "value": "x"}]}}, "template.env", ("the key of item 0 must be a string",)),
+    ({"template": {"env": [{"key": {"a": "b"}, "value": "x"}]}}, "template.env", ("the key of item 0 must be a string",)),
     (
         {"template": {"env": [{"key": "A", "value": "x"}, {"key": "A", "value": "y"}]}},
         "template.env",
