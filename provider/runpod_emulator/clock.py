@@ -1,5 +1,6 @@
 """The emulator's time: the wall clock plus whatever the controls have added."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -20,6 +21,10 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the time on."""
         self.offset_seconds += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the caller wait, in real seconds; a clock that is not the wall's decides for itself what that means."""
+        await asyncio.sleep(seconds)
 
     def http_date(self) -> str:
         """Return the simulated time as a `Date` header."""

@@ -223,7 +223,7 @@ class Door:
                 await _until_gone(exchange.receive)
             await self._hang_up(exchange.send)
         elif fault.action == "delay":
-            await asyncio.sleep(fault.seconds)
+            await self.world.clock.sleep(fault.seconds)
             await answer(await self._commit(exchange))
         elif fault.action == "commit-then-delay":
             response = await self._commit(exchange)
@@ -246,7 +246,7 @@ class Door:
                 await answer(_distorted(fault, response))
 
     async def _commit_late(self, exchange: _Exchange, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await self.world.clock.sleep(seconds)
         await self._commit(exchange)
 
     async def _truncate(self, response: Response, own_headers: Mapping[str, str], send: Send) -> None:

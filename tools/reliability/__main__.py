@@ -32,6 +32,7 @@ MEASUREMENTS: Final = (
     Measurement("creations"),
     Measurement("requests"),
     Measurement("storms"),
+    Measurement("fuzz"),
     Measurement("kills"),
     Measurement("secrets"),
 )
