@@ -112,7 +112,7 @@ async def serving() -> AsyncIterator[Service]:
     account = Account()
     await account.control("POST", "seed", _SEEDED)
     server = grpc.aio.server(options=GRPC_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(account.process(), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(await account.process(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

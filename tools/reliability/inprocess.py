@@ -15,7 +15,8 @@ from runpod_emulator import Clock, create_app
 from runpod_serverless_provider.api.client import Client
 from runpod_serverless_provider.core.provider import Provider
 from runpod_serverless_provider.core.version import plugin_version
-from runpod_serverless_provider.engine import Engine
+from runpod_serverless_provider.engine import Engine, EngineVoice
+from runpod_serverless_provider.journal import SqliteJournal
 from runpod_serverless_provider.plugin.server import Server
 from runpod_serverless_provider.plugin.wiring import Wiring
 from runpod_serverless_provider.resources import FUNCTIONS, RESOURCES
@@ -73,16 +74,26 @@ class Listener(Engine):
 
 
 class Account:
-    """An account at the emulator, with its own time. Provider processes serve it one after the other."""
+    """An account at the emulator, with its own time. Provider processes serve it one after the other.
 
-    def __init__(self, *, worker_quota: int = 1_000_000) -> None:
+    With a `directory` they keep a journal there, as they do for a stack.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
         self.time = OwnTime()
-        self.app = create_app(clock=self.time, worker_quota=worker_quota, drop_error=lambda: httpx.ReadError("hung up"))
+        self.app = create_app(clock=self.time, worker_quota=1_000_000, drop_error=lambda: httpx.ReadError("hung up"))
         self.engine = Listener()
+        self._directory = directory
+        self._journal: SqliteJournal | None = None
         self._clients: list[Client] = []
 
-    def process(self) -> Server:
-        """Begin another process of the provider; it wants to be configured."""
+    async def process(self, *, is_killed: bool = False) -> Server:
+        """Begin another process of the provider, which wants to be configured, once the one before has ended; `is_killed`: at once."""
+        if self._journal is not None:
+            if not is_killed:
+                await self._journal.orderly_end()
+            await self._journal.aclose()
+            self._journal = None
         return Server(
             connect=self._connect,
             schema=Wiring.schema,
@@ -104,7 +115,17 @@ class Account:
             random=lambda: 0.5,
         )
         self._clients.append(client)
-        return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, self.time.now)
+        if self._directory is not None:
+            self._journal = SqliteJournal(
+                self._directory,
+                backend="file:///state",
+                base_url=configuration.base_url,
+                api_key=configuration.api_key,
+                voice=EngineVoice(self.engine, "", str),
+                clock=self.time.now,
+                wall_clock=self.time.now,
+            )
+        return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, self.time.now, self._journal)
 
     async def control(self, method: str, path: str, body: Any = None) -> Any:
         """Use one of the emulator's controls."""
@@ -120,6 +141,8 @@ class Account:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._journal is not None:
+            await self._journal.aclose()
         self.app.faults.forget_late_work()
         for client in self._clients:
             await client.aclose()

@@ -32,6 +32,7 @@ from .session import Session
 from .validation import shown_unless, tolerant, unreadable, validate
 from .values import UNKNOWN, Path, contains_unknown, get_in, is_at_or_below, is_within, parse_pattern, render_path
 from .verbs import (
+    Change,
     Check,
     Checked,
     Create,
@@ -41,6 +42,7 @@ from .verbs import (
     Difference,
     Invoke,
     Invoked,
+    Kind,
     List,
     Listed,
     Observed,
@@ -140,8 +142,9 @@ class Provider:
         hidden = [render_path(step.path) for step in steps if any(is_within(step.path, secret) for secret in request.secrets)]
         if hidden:
             await request.voice.inform(f"the plan shows [secret] for a change of {', '.join(hidden)}")
+        found = changes(steps, request.old_inputs, request.outputs, request.news)
         return Difference(
-            changes(steps, request.old_inputs, request.outputs, request.news),
+            found or _restated(resource, request, planned),
             stables=() if is_replaced else tuple(name for name in resource.stables if name in request.outputs),
         )
 
@@ -317,7 +320,7 @@ class Provider:
         shown = observed if DEFAULTS_KEY in request.inputs else self._whole(resource, found, inputs, prior, observed)
         computed = {**prior, **resource.computed(found, managed or {}, prior)}
         stated = _leaves(resource, inputs) if managed is None else observed
-        derived = resource.derived(stated, defaults_of(request.inputs))
+        derived = resource.derived(stated, defaults_of(inputs))
         outputs = {**_shown(resource, found), **nest(shown), **computed, **derived}
         resource.noted(request.id, outputs, self._session)
         return Observed(request.id, inputs, outputs, resource.secrets(request.secrets | unstated))
@@ -457,6 +460,15 @@ class Provider:
         computed = {**_computed(resource, prior), **resource.computed(found, planned, prior)}
         observed = resource.observe(found, planned, computed, self._session)
         return {**_shown(resource, found), **nest(observed), **computed, **resource.derived(observed, defaulted)}
+
+
+def _restated(resource: Resource, request: Diff, planned: Leaves) -> tuple[Change, ...]:
+    """List what is as it was, but now stated instead of a default, or the other way round, where an output tells the difference."""
+    derived = resource.derived(planned, defaults_of(request.news))
+    if all(request.outputs.get(name, value) == value for name, value in derived.items()):
+        return ()
+    paths = map(parse_pattern, sorted(defaults_of(request.old_inputs) ^ defaults_of(request.news)))
+    return tuple(Change(path, Kind.UPDATE) for path in paths if get_in(request.news, path) is not None)
 
 
 def _require_about(found: Any, id: str) -> None:

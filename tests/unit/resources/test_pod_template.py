@@ -279,3 +279,27 @@ def test_credentials_come_and_go(world: World) -> None:
     assert world.sent == []
     registry.delete()
     assert imported.read() is None
+
+
+def test_a_default_that_the_program_now_states_is_a_change_of_the_settings(world: World) -> None:
+    """It is none of the template, so no request is sent; without it, endpoints would learn of it from a refresh."""
+    template = Life(world, "PodTemplate")
+    template.up({"image": "me/x:1"})
+    world.forget()
+    for program, settings in (({"containerDiskInGb": 64}, {"image": "me/x:1", "containerDiskInGb": 64}), ({}, {"image": "me/x:1"})):
+        assert template.up({"image": "me/x:1", **program}) == {"containerDiskInGb": "update"}
+        assert template.outputs["settings"] == settings
+        assert template.plan({"image": "me/x:1", **program}) == {}
+    assert world.sent == []
+    assert template.refresh() == {} and template.outputs["settings"] == {"image": "me/x:1"}
+
+
+def test_what_somebody_made_of_a_default_is_in_the_settings_at_once(world: World) -> None:
+    """The first refresh tells what the second one does."""
+    template = Life(world, "PodTemplate")
+    template.up({})
+    world.drift("templates", template.id, image="them/z:9")
+    for drift in ({"image": "update"}, {}):
+        assert template.refresh() == drift
+        assert template.outputs["settings"] == {"image": "them/z:9"}
+        world._now += 60
