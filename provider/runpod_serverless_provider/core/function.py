@@ -174,9 +174,6 @@ async def listed_of(resource: Resource, session: Session, voice: Voice) -> list[
         found = await session.part(Listings).get(resource.path, resource.list_key, voice)
     except ApiProblem as problem:
         raise problem.explained(f"listing each {resource.noun}") from None
-    for item in found:
-        if not item.get("id"):
-            raise Incomplete(resource.path, "id")
     return [item for item in found if not resource.hidden_as(item)]
 
 

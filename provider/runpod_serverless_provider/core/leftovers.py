@@ -66,7 +66,10 @@ def is_ours(
 
     That is told by a list from before, and by its time of creation, where it has one, against the server's own clock.
     """
-    observed = order.resource.observe(item, order.planned, order.resolved, session)
+    try:
+        observed = order.resource.observe(item, order.planned, order.resolved, session)
+    except Exception:  # noqa: BLE001 - what cannot be read cannot be known for ours
+        return False
     if any(observed.get(path) != value for path, value in order.planned.items()):
         return False
     if before is None or str(item["id"]) in before:

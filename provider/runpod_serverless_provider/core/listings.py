@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .failures import ProviderFailure
+from .failures import Incomplete, ProviderFailure
 from .ports import Voice
 
 if TYPE_CHECKING:
@@ -51,11 +51,13 @@ class Listings:
             found = answer if isinstance(answer, Mapping) else {}
             paging = [field for field in found if field != key and _PAGING.search(field)]
             listed = found.get(key)
-            if paging or not (isinstance(listed, list) and all(isinstance(item, Mapping) and "id" in item for item in listed)):
+            if paging or not (isinstance(listed, list) and all(isinstance(item, Mapping) for item in listed)):
                 form = f"comes in pages ({', '.join(map(repr, paging))})" if paging else f"has no {key!r}, or of another form"
                 raise ProviderFailure(f"the list at {path} {form}, which this version cannot read; look for a newer version")
             items: list[Mapping[str, Any]] = listed
-            self._seen.setdefault(path, set()).update(str(item.get("id")) for item in items)
+            if not all(item.get("id") for item in items):
+                raise Incomplete(path, "id")
+            self._seen.setdefault(path, set()).update(str(item["id"]) for item in items)
             return items
 
         return await self._once(path, f"{path}?{sorted((query or {}).items())}", ask, max_age_seconds)

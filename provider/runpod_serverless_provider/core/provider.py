@@ -157,7 +157,9 @@ class Provider:
         task = Task(self._session, request.voice, planned, {})
         resolved = await resource.resolve(task)
         secrets = resource.secrets(request.secrets)
-        adopted = None if contains_unknown(planned) else await resource.adopt(task)
+        # What an earlier run left is this stack's own, and not to be adopted, which would never delete it.
+        is_open = contains_unknown(planned) or bool(await self._session.journal.unfinished(request.urn))
+        adopted = None if is_open else await resource.adopt(task)
         defaulted = defaults_of(request.inputs)
         if request.preview:
             predicted = resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None)
@@ -536,9 +538,7 @@ def _overlaid(resource: Resource, inputs: Mapping[str, Any], managed: Leaves, ob
     overlaid = {name: live.get(name) if name in drifted else value for name, value in inputs.items()}
     overlaid.update({name: live[name] for name in drifted - set(inputs) if name in live})
     if DEFAULTS_KEY in inputs:
-        defaulted = [
-            text for text in defaults_of(inputs) if not any(is_at_or_below(path, parse_pattern(text)) for path in drift)
-        ]
+        defaulted = [text for text in defaults_of(inputs) if not any(is_at_or_below(path, parse_pattern(text)) for path in drift)]
         named = {render_path(item.path): item.path for item in resource.facts if item.marker(AutoNamed) is not None}
         prior = {text: managed[path] for text, path in named.items() if text in defaults_of(inputs) and path in managed}
         generated = {text: name for text, name in {**prior, **generated_of(inputs)}.items() if text in named}

@@ -352,3 +352,17 @@ def test_without_a_journal_nothing_is_known_of_other_runs():
     """Nothing is taken over then."""
     journal = NoJournal()
     assert not journal.knows_owner and not asyncio.run(journal.take("1", "e1"))
+
+
+def test_what_a_killed_run_created_is_not_adopted(world):
+    """It is the stack's own, so it goes with the stack; a preview says so, too."""
+    program = {**FIXED, "adoptExisting": True}
+    left = run(world, "NetworkVolume", program)
+    world.kill()
+    life = Life(world, "NetworkVolume")
+    assert life.preview({**KINDS["NetworkVolume"][2], **program})["adopted"] is False
+    taken = run(world, "NetworkVolume", program)
+    assert taken.id == left.id and taken.outputs["adopted"] is False
+    world.restart()
+    taken.delete()
+    assert own(world, "NetworkVolume") == []

@@ -42,7 +42,7 @@ def test_inputs_that_check_would_refuse_are_refused(world: World, endpoint: Life
         create(endpoint, {**checked, "cpu": "CANARY"}, secrets=frozenset({("cpu",)}))
     endpoint.up({"image": "me/x:1", "workers": 2})
     world.forget()
-    with pytest.raises(CheckFailed, match=r"^workers: must be an object, not 'many'$"):
+    with pytest.raises(CheckFailed, match=r"^workers: must be a whole number, or an object .min, max., not 'many'$"):
         endpoint.update({**endpoint.inputs, "workers": "many"})
     assert world.sent == []
 
