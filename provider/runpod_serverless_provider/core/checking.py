@@ -140,7 +140,7 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
         if DEFAULTS_KEY not in known:  # imported inputs leave defaults out until they are checked for the first time
             known = check(resource, session, replace(request, olds={}, news=known), is_there=True).inputs
             prior = tolerant(model, known_properties(model, known))
-        before = set(resource.rules(prior, frozenset(known.get(DEFAULTS_KEY) or ()), session))
+        before = set(resource.rules(prior, defaults_of(known), session))
         found = [failure for failure in found if failure not in before]
         steps = compare(model, prior, planned, {}, strategy_of(planned), defaulted=defaulted)
         found += resource.transitions(prior, planned, steps)
