@@ -66,6 +66,7 @@ def written(endpoint: Doc, worker: Doc, now: float) -> list[Line]:
         (ready - 3, "system", f"{image} Pull complete"),
         (ready - 2, "system", f"start container for {image}: begin"),
         (ready, "container", "Worker ready."),
+        *((ready, "container", text) for text in endpoint.get("_says", ())),  # what the controls put into its mouth
     ]
     if endpoint["_isUnhealthy"]:
         rounds = range(1, max(0, int((now - ready) // _SICK_SECONDS)) + 1)

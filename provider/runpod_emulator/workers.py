@@ -129,12 +129,16 @@ def _busy_until(worker: Doc) -> float:
 
 
 def _dismiss(endpoint: Doc, wanted: int, now: float) -> bool:
-    """End workers beyond `wanted`: none at work, and none within its idle time-out unless `workers.max` forbids it."""
+    """End workers beyond `wanted`: none at work, and none within its idle time-out unless `workers.max` forbids it.
+
+    The newest version keeps those that are always on, beside older ones that are still at work.
+    """
     limits, crew = endpoint["workers"], endpoint["_workers"]
     is_changed = False
     for worker in reversed(list(crew)):
-        if len(crew) <= wanted:
-            break
+        current = [each for each in crew if each["version"] == endpoint["_version"]]
+        if len(crew) <= wanted or (worker in current and len(current) <= limits["min"]):
+            continue
         busy_until = _busy_until(worker)
         stays_until = busy_until + (limits.get("idleTimeout", 0) if busy_until and len(crew) <= limits["max"] else 0)
         if stays_until <= now:

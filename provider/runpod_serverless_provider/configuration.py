@@ -86,10 +86,8 @@ def _unknown_key(key: str) -> Failure:
 def _reason(key: str, text: str) -> str | None:
     if key == API_KEY.name:
         return access.key_reason(text)
-    if key == BASE_URL.name:
+    if key in (BASE_URL.name, ENDPOINT_BASE_URL.name):
         return access.api_url_reason(text)
-    if key == ENDPOINT_BASE_URL.name:
-        return access.url_reason(text)
     if key == DEFAULT_UPDATE_STRATEGY.name and text not in _STRATEGIES:
         return f"must be one of {', '.join(map(repr, _STRATEGIES))}, not {text!r}"
     if not text.strip():

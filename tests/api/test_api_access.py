@@ -157,13 +157,13 @@ def test_the_api_is_found_with_or_without_its_version(configured, variable, url)
     ("configured", "variable", "url"),
     [
         (None, None, "https://api.runpod.ai/v2"),
-        (None, "http://jobs.example", "http://jobs.example/v2"),
-        (None, "http://jobs.example/v3/", "http://jobs.example/v3"),
+        (None, "https://jobs.example", "https://jobs.example/v2"),
+        (None, "http://localhost:2/v3/", "http://localhost:2/v3"),
         ("https://jobs.example/a/", "http://localhost:1", "https://jobs.example/a"),
     ],
 )
 def test_the_jobs_api_is_found_and_a_path_of_its_own_is_kept(configured, variable, url):
-    """As the Runpod SDK takes it; no key is sent there by us, so that plain http is no danger."""
+    """As the Runpod SDK takes it."""
     environment = {} if variable is None else {"RUNPOD_ENDPOINT_BASE_URL": variable}
     assert access.find_jobs_url(configured, environment) == url
 
@@ -174,6 +174,7 @@ def test_the_jobs_api_is_found_and_a_path_of_its_own_is_kept(configured, variabl
         (access.find_api_url, "RUNPOD_API_URL", "localhost"),
         (access.find_api_url, "RUNPOD_API_URL", "http://h.example"),
         (access.find_jobs_url, "RUNPOD_ENDPOINT_BASE_URL", "localhost"),
+        (access.find_jobs_url, "RUNPOD_ENDPOINT_BASE_URL", "http://h.example"),
     ],
 )
 def test_a_bad_url_in_the_environment_is_named_by_its_variable(find, variable, value):

@@ -34,7 +34,7 @@ def test_the_page_holds_from_the_first_line_to_the_last(tmp_path: Path, environm
     (project / "__main__.py").write_text(program.text)
     *start, destroy = use.text.splitlines()
     printed = [run(line, project, environment) for line in start]
-    assert re.fullmatch(r"https://api\.runpod\.ai/v2/\w+/runsync\n", printed[-1])
+    assert re.fullmatch(re.escape(emulator.url) + r"/v2/\w+/runsync\n", printed[-1])
 
     to_dynamic, to_native, move, importing = blocks(PAGE, "From door to door")
     run("venv/bin/runpod-serverless install-plugin", project, environment)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.harness import Stack
-from engine.programs import ENDPOINT, VOLUME, endpoint, sent, volume
+from engine.harness import Outcome, Stack
+from engine.programs import ENDPOINT, VOLUME, endpoint, hurried, secret, sent, volume
 
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
@@ -119,3 +119,132 @@ def test_a_refused_update_keeps_what_was(stack: Stack, emulator: Running) -> Non
     emulator.set(worker_quota=10)
     stack.up()
     stack.expect_no_changes()
+
+
+WAITING: dict[str, Any] = {"name": "api", "workers": {"min": 2, "max": 2}, "waitForReady": 1}
+
+
+def _failed_up(stack: Stack) -> str:
+    """Bring a stack up that must not get there, and give its errors."""
+    outcome: Outcome = stack.up(exit_code=None)
+    assert outcome.exit_code != 0
+    return "\n".join(outcome.said("error"))
+
+
+def test_workers_that_are_not_ready_in_time_keep_the_endpoint(stack: Stack, emulator: Running) -> None:
+    """The update fails with what is wrong, dependents wait, the id is in the state, and the next `up` waits on without a PATCH."""
+    stack.write({"api": endpoint(**WAITING), "caller": endpoint(env={"URL": "${api.requestUrls.run}"})})
+    assert "0/2 workers on version 1 after 1 s (2 still starting); the next `pulumi up` waits on" in _failed_up(stack)
+    (live,) = emulator.state()["endpoints"]
+    (kept,) = _endpoints(stack)
+    assert kept["id"] == live["id"] and "2 still starting" in kept["initErrors"][0]
+    emulator.clear_requests()
+    assert "2 still starting" in _failed_up(stack)
+    emulator.advance(100)
+    stack.up()
+    assert {line for line in sent(emulator) if not line.startswith("GET")} == {"POST /serverless"}  # of the caller
+    assert [resource.get("initErrors") for resource in _endpoints(stack)] == [None, None]
+    emulator.clear_requests()
+    stack.expect_no_changes()
+
+
+def test_more_time_for_workers_that_were_not_ready_is_waited(stack: Stack, emulator: Running) -> None:
+    """The status line counts them meanwhile."""
+    stack.write({"api": endpoint(**WAITING)})
+    _failed_up(stack)
+    stack.write({"api": endpoint(**{**WAITING, "waitForReady": 60})})
+    emulator.clear_requests()
+    with hurried(emulator):
+        outcome = stack.up()
+    assert "0/2 workers on version 1" in outcome.stdout
+    assert set(sent(emulator)) == {"GET /serverless/{id}/workers"}
+    assert _endpoints(stack)[0].get("initErrors") is None
+
+
+def test_a_roll_over_in_place_that_takes_too_long_is_waited_for(stack: Stack, emulator: Running) -> None:
+    """One PATCH in all: the release is what `up` waits on."""
+    program = {**WAITING, "updateStrategy": "inPlace", "waitForReady": 60}
+    stack.write({"api": endpoint(**program)})
+    with hurried(emulator):
+        stack.up()
+    stack.write({"api": endpoint(**{**program, "image": "me/worker:2", "waitForReady": 1})})
+    emulator.clear_requests()
+    assert "workers on version 2 after 1 s" in _failed_up(stack)
+    stack.write({"api": endpoint(**{**program, "image": "me/worker:2"})})
+    with hurried(emulator):
+        assert "/2 workers on version 2" in stack.up().stdout
+    assert sent(emulator).count("PATCH /serverless/{id}") == 1
+    assert sent(emulator)[-1] == "GET /serverless/{id}/releases"
+
+
+def _ill(emulator: Running) -> None:
+    """Let the workers fail their health checks, and print their environment."""
+    (live,) = emulator.state()["endpoints"]
+    says = ["starting with TOKEN=hunter22", "pin is 123", "MODE=plain"]
+    emulator.mutate("endpoints", live["id"], _isUnhealthy=True, _says=says)
+    emulator.advance(100)
+
+
+def _is_told(said: str) -> None:
+    """Assert that the last lines of a worker are there, and no secret."""
+    assert "2 unhealthy: the last lines of" in said and "wrote last:" in said
+    assert "MODE=plain" in said and "TOKEN=[secret]" in said
+    assert "hunter22" not in said and "123" not in said
+
+
+def test_unhealthy_workers_tell_their_last_lines_and_no_secret(stack: Stack, emulator: Running) -> None:
+    """In the error, in the state, and in the logs of the engine."""
+    env = {"TOKEN": secret("hunter22"), "PIN": secret("123"), "MODE": "plain"}
+    stack.write({"api": endpoint(**WAITING, env=env)})
+    _failed_up(stack)
+    _ill(emulator)
+    outcome = stack.up(exit_code=None)
+    said = "\n".join(outcome.said("error"))
+    worker = said.partition("worker '")[2].partition("'")[0]
+    _is_told(said.replace(worker, "w"))
+    assert "hunter22" not in outcome.stdout + outcome.stderr
+    assert "hunter22" not in str(stack.state())
+    assert "wrote last:" in _endpoints(stack)[0]["initErrors"][1]
+
+
+def test_behind_the_dynamic_door_the_wait_is_owed_too(stack: Stack, emulator: Running) -> None:
+    """A create and an update are kept with a warning; the next `up` waits on without a PATCH, and fails where it waited in vain."""
+    import pulumi
+    from pulumi import automation
+
+    given: dict[str, Any] = {
+        "workers": {"min": 2, "max": 2},
+        "wait_for_ready": 1,
+        "update_strategy": "inPlace",
+        "image": "me/worker:1",
+    }
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        env = {"TOKEN": pulumi.Output.secret("hunter22"), "PIN": pulumi.Output.secret("123"), "MODE": "plain"}
+        Endpoint("api", name="api", env=env, **given)
+
+    inline = stack.inline(program)
+    said = inline.up().stdout
+    assert "Endpoint 'api': 0/2 workers on version 1 after 1 s (2 still starting); the next `pulumi up` waits on" in said
+    _ill(emulator)
+    (live,) = emulator.state()["endpoints"]
+    emulator.clear_requests()
+    with pytest.raises(automation.CommandError) as failed:
+        inline.up()
+    worker = str(failed.value).partition("worker '")[2].partition("'")[0]
+    told = str(failed.value)[str(failed.value).index("0/2 workers") :].partition("stack trace")[0]
+    _is_told(told.replace(worker, "w"))
+    emulator.mutate("endpoints", live["id"], _isUnhealthy=False)
+    assert (inline.up().summary.resource_changes or {})["update"] == 1
+    assert inline.up().summary.resource_changes == {"same": 2}
+    assert not [line for line in sent(emulator) if not line.startswith("GET")]
+    given["image"] = "me/worker:2"
+    assert "workers on version 2 after 1 s" in inline.up().stdout
+    given["wait_for_ready"] = 60
+    with hurried(emulator):
+        inline.up()
+    assert inline.up().summary.resource_changes == {"same": 2}
+    assert sent(emulator).count("PATCH /serverless/{id}") == 1
+    assert [item["image"] for item in emulator.state()["endpoints"]] == ["me/worker:2"]

@@ -143,6 +143,7 @@ ENDPOINT_CASES: Final = [
     *_sets("env", before={"A.B": "1"}, after={"A.B": "2"}, shown='env["A.B"]'),
     _change("updateStrategy", "inPlace", "replace"),
     *_sets("waitForReady", without={"workers": {"min": 1, "max": 1}}, before=60, after=120),
+    _change("drainSeconds", 0, 60),
     *_sets("dependencies", before=["numpy"], after=["numpy", "torch"]),
     *_sets("systemDependencies", before=["ffmpeg"], after=["ffmpeg", "sox"]),
     _change("accelerateDownloads", True, False),

@@ -82,6 +82,8 @@ def by_schema(exchange: Exchange) -> list[str]:
     found = document()
     if found is None:
         return []
+    if exchange.method == "GET" and re.fullmatch(r"/v2/[^/]+/health", exchange.path):
+        return []  # all that the provider asks of the API that takes jobs, which has no document
     operation = found["paths"].get(exchange.route, {}).get(exchange.method.lower())
     if operation is None:
         return [f"the document has no {exchange.method} {exchange.route}"]

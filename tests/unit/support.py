@@ -104,6 +104,7 @@ class World:
             self.settings = verbs.Settings(**settings)
         client = Client(
             base_url="https://emulator/v2",
+            jobs_url="https://jobs/v2",
             api_key="key",
             user_agent="tests/1",
             transport=_Watched(self.app, self.exchanges),
@@ -167,6 +168,12 @@ class World:
         """Change an object behind the provider's back, and let a minute pass."""
         self._now += 60
         self.control(f"resources/{kind}/{id}", changes, "PATCH")
+
+    def submit(self, id: str) -> None:
+        """Send a job to an endpoint, as somebody else does."""
+        body, key = {"input": {}}, {"Authorization": "Bearer k"}
+        response = self.run(self._http.post(f"http://emulator/v2/{id}/run", json=body, headers=key))
+        assert response.is_success, response.text
 
     def fault(self, **order: Any) -> None:
         self.control("faults", order)

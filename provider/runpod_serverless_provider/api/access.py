@@ -48,7 +48,7 @@ def url_reason(text: str) -> str | None:
 
 
 def api_url_reason(text: str) -> str | None:
-    """Say what is wrong with the API's base URL; it carries the key, so plain http is for this machine alone."""
+    """Say what is wrong with the base URL of an API; the key goes there, so plain http is for this machine alone."""
     reason = url_reason(text)
     if reason is None and urlsplit(text.strip()).scheme == "http" and not is_loopback(text):
         return "would send the API key unencrypted; use https:// (http:// is for this machine only)"
@@ -92,7 +92,7 @@ def find_jobs_url(configured: str | None, environment: Mapping[str, str]) -> str
     if configured is not None:
         return jobs_url(configured)
     given = _given(ENDPOINT_BASE_URL, environment)
-    _refuse_variable(ENDPOINT_BASE_URL, url_reason(given) if given else None)
+    _refuse_variable(ENDPOINT_BASE_URL, api_url_reason(given) if given else None)
     return jobs_url(given) if given else JOBS_URL
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +27,7 @@ _MAX_CONNECTIONS: Final = 64
 _CONNECTIONS_AT_FIRST: Final = 4
 _LONGEST_PATH: Final = 2000
 _IN_VAIN: Final = "; it is not tried again, as too many requests of this run were tried again in vain"
+_STREAM: Final = "text/event-stream"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Client:
         self,
         *,
         base_url: str,
+        jobs_url: str = access.JOBS_URL,
         api_key: str,
         user_agent: str,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -77,8 +80,10 @@ class Client:
         max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
         _require_usable("the API's base URL", access.api_url_reason(base_url))
+        _require_usable("the base URL of the API that takes jobs", access.api_url_reason(jobs_url))
         _require_usable("the API key", access.key_reason(api_key))
         self.base_url = access.api_url(base_url)
+        self.jobs_url = access.jobs_url(jobs_url)
         self._api_key = api_key.strip()
         self._budget = Budget(clock=clock, sleep=sleep, random=random, patience_seconds=patience_seconds)
         self._retries = Retries()
@@ -98,7 +103,7 @@ class Client:
         self._slots = asyncio.Semaphore(min(_CONNECTIONS_AT_FIRST, max_connections))
         self._closed_slots = max(0, max_connections - _CONNECTIONS_AT_FIRST)
         self._stopped = asyncio.Event()
-        self._http: httpx.AsyncClient | None = None
+        self._http: dict[str, httpx.AsyncClient] = {}
         self._server_date: str | None = None
 
     @property
@@ -168,14 +173,71 @@ class Client:
             )
             await self._wait(method, path, self._sleep(delay))
 
+    async def events(
+        self, path: str, *, query: Mapping[str, str], most: int, timeout_seconds: float, voice: Voice | None = None
+    ) -> list[Any]:
+        """Return the decoded data of the first `most` events of a stream, or of those that come within the time.
+
+        Raises ApiProblem, ApiUnreachable, and Refused for a path that leaves its place.
+        """
+        _check_path(path, self._api_key)
+        found: list[Any] = []
+        while True:
+            await self._budget.wait(voice or Silent())
+            async with self._slots:
+                http = self._connection(self.base_url)
+                if not self._budget.reserve():
+                    continue
+                headers: dict[str, str] = {}
+                try:
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(self._listen(http, path, query, most, found, headers), timeout_seconds)
+                finally:
+                    self._budget.release(headers, was_sent=True)
+            return found
+
+    async def _listen(
+        self, http: httpx.AsyncClient, path: str, query: Mapping[str, str], most: int, found: list[Any], headers: dict[str, str]
+    ) -> None:
+        """Put events into `found` and the answer's header fields into `headers` as they come."""
+        import httpx
+
+        try:
+            async with http.stream("GET", self.base_url + path, params=query, headers={"accept": _STREAM}) as response:
+                headers.update(response.headers)
+                if response.status_code != 200:
+                    raise parse_problem("GET", path, response.status_code, response.headers, await response.aread(), self._api_key)
+                async for line in response.aiter_lines():
+                    if line.startswith("data:"):
+                        with contextlib.suppress(bodies.NotUsable):
+                            found.append(bodies.decode(line.removeprefix("data:").encode()))
+                    if len(found) >= most:
+                        return
+        except httpx.HTTPError as problem:
+            raise ApiUnreachable("GET", clean(path, self._api_key), clean(_said(problem), self._api_key)) from None
+
+    async def ask_jobs(self, path: str, *, timeout_seconds: float) -> Any:
+        """Send one GET below the base URL of the API that takes jobs, and return the decoded body.
+
+        Raises ApiProblem, ApiUnreachable, and Refused for a path that leaves its place.
+        """
+        _check_path(path, self._api_key)
+        seconds = min(timeout_seconds, self._request_timeout_seconds)
+        attempt = await self._attempt("GET", path, None, None, base_url=self.jobs_url, timeout_seconds=seconds)
+        if attempt.outcome is Outcome.SUCCESS:
+            return attempt.decoded
+        if attempt.status:
+            raise self._problem("GET", self.jobs_url + path, attempt)
+        raise ApiUnreachable("GET", clean(self.jobs_url + path, self._api_key), attempt.cause)
+
     def stop(self) -> None:
         """Send no further POST: who asked for it is going away, and what it creates would be nobody's. All else is finished."""
         self._stopped.set()
 
     async def aclose(self) -> None:
         """Close all connections; a later request opens new ones."""
-        http, self._http = self._http, None
-        if http is not None:
+        while self._http:
+            _, http = self._http.popitem()
             await http.aclose()
 
     async def _attempt_in_budget(
@@ -192,7 +254,7 @@ class Client:
             await self._wait(method, path, self._budget.wait(voice))
             async with self._slots:
                 self._refuse_if_stopped(method, path)
-                http = self._connection()
+                self._connection(self.base_url)  # what it refuses must not be counted as sent
                 if not self._budget.reserve():
                     continue
                 headers: Mapping[str, str] = {}
@@ -204,7 +266,9 @@ class Client:
                         if self._budget.is_blocked:  # the disk took its time, and meanwhile came a 429
                             continue
                     was_sent = True  # as far as one knows if it is cancelled on the way
-                    attempt = await self._attempt(http, method, path, content, query)
+                    attempt = await self._attempt(
+                        method, path, content, query, base_url=self.base_url, timeout_seconds=self._request_timeout_seconds
+                    )
                     headers, was_sent = attempt.headers, attempt.outcome is not Outcome.NOT_SENT
                     if attempt.status and attempt.outcome is not Outcome.RATE_LIMITED:
                         self._budget.passed()
@@ -243,7 +307,14 @@ class Client:
             self._slots.release()
 
     async def _attempt(
-        self, http: httpx.AsyncClient, method: Method, path: str, content: bytes | None, query: Mapping[str, str] | None
+        self,
+        method: Method,
+        path: str,
+        content: bytes | None,
+        query: Mapping[str, str] | None,
+        *,
+        base_url: str,
+        timeout_seconds: float,
     ) -> _Attempt:
         """Send the request once and say how it ended; never raises for what the network or the server does."""
         import httpx
@@ -254,15 +325,15 @@ class Client:
             return _Attempt(outcome, clean(cause, self._api_key), server_date=server_date)
 
         headers = {} if content is None else {"content-type": "application/json"}
-        sending = http.request(method, self.base_url + path, content=content, params=query, headers=headers)
+        sending = self._connection(base_url).request(method, base_url + path, content=content, params=query, headers=headers)
         try:
-            response = await asyncio.wait_for(sending, self._request_timeout_seconds)
+            response = await asyncio.wait_for(sending, timeout_seconds)
         except httpx.ConnectTimeout:
-            return unanswered(Outcome.NOT_SENT, f"no connection to {self.base_url} within {_CONNECT_TIMEOUT_SECONDS:g} s")
+            return unanswered(Outcome.NOT_SENT, f"no connection to {base_url} within {_CONNECT_TIMEOUT_SECONDS:g} s")
         except (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
-            return unanswered(Outcome.NOT_SENT, f"no connection to {self.base_url}: {_said(problem)}")
+            return unanswered(Outcome.NOT_SENT, f"no connection to {base_url}: {_said(problem)}")
         except (httpx.TimeoutException, asyncio.TimeoutError):
-            return unanswered(Outcome.LOST, f"no answer within {self._request_timeout_seconds:g} s")
+            return unanswered(Outcome.LOST, f"no answer within {timeout_seconds:g} s")
         except httpx.HTTPError as problem:
             return unanswered(Outcome.LOST, f"the connection broke before the answer was complete: {_said(problem)}")
         outcome, cause, decoded = policy.outcome_of(response.status_code), "", None
@@ -275,12 +346,12 @@ class Client:
                 outcome, cause = Outcome.GARBLED, f"Runpod answered {response.status_code}, but {problem} ({kind})"
         return _Attempt(outcome, cause, response.status_code, response.headers, response.content, decoded, server_date)
 
-    def _connection(self) -> httpx.AsyncClient:
-        if self._http is None:
+    def _connection(self, base_url: str) -> httpx.AsyncClient:
+        if base_url not in self._http:
             import httpx
 
             try:
-                self._http = httpx.AsyncClient(
+                self._http[base_url] = httpx.AsyncClient(
                     transport=self._transport,
                     headers={
                         "authorization": f"Bearer {self._api_key}",
@@ -295,20 +366,22 @@ class Client:
                         "https:"
                     ),  # to load certificates takes time, and plain http has no use for them
                     # An emulator on this machine is not to be sought through a company's proxy.
-                    trust_env=not access.is_loopback(self.base_url),
+                    trust_env=not access.is_loopback(base_url),
                 )
             except (ValueError, ImportError, OSError) as problem:  # HTTPS_PROXY, SSL_CERT_FILE and the like
                 said = clean(_said(problem), self._api_key)
                 raise NotConfigured(
                     f"no connection can be set up ({said}); check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
                 ) from problem
-        return self._http
+        return self._http[base_url]
 
     def _problem(self, method: Method, path: str, attempt: _Attempt) -> ApiProblem:
         problem = parse_problem(method, path, attempt.status, attempt.headers, attempt.content, self._api_key)
         if 300 <= attempt.status < 400:
             target = clean(attempt.headers.get("location", ""), self._api_key)
-            problem.detail = f"it redirects to {target!r}, which is not followed; check baseUrl ({self.base_url!r})"
+            problem.detail = (
+                f"it redirects to {target!r}, which is not followed; check baseUrl ({self.base_url!r}) and endpointBaseUrl"
+            )
         elif attempt.outcome is Outcome.GARBLED:
             problem.detail = attempt.cause
         return problem

@@ -19,6 +19,8 @@ from .verbs import Check, Checked
 
 INPUTS_KEY: Final = "__inputs"
 """Where the dynamic door stores the program's own form of inputs: only it has canonical ones beside."""
+OWED_KEY: Final = "__owed"
+"""The output that says that the resource was not ready in time: the next update waits on, whatever it changes."""
 DEFAULTS_KEY: Final = "__defaults"
 """The stored input that lists the paths of defaulted inputs. The engine hides names that begin so."""
 GENERATED_KEY: Final = "__generated"

@@ -74,6 +74,10 @@ def compare(
         is_new_here = is_default and isinstance(facts.effect, StateOnly)  # the state is of a version without the property
         if old is None and (found == new or is_new_here):  # what was the server's choice is now stated as it is
             continue
+        if (
+            old != new and found == new and path[0] in seen
+        ):  # an update had this effect and failed afterwards: its inputs were not kept
+            continue
         if _is_written_alike_by_another(model, facts, prior, planned):
             continue
         is_drift = old == new and new is not UNKNOWN

@@ -73,6 +73,20 @@ class Api(Protocol):
         Raises ApiProblem, ApiUnreachable, OutcomeUnknown, NotConfigured.
         """
 
+    async def events(
+        self, path: str, *, query: Mapping[str, str], most: int, timeout_seconds: float, voice: Voice | None = None
+    ) -> list[Any]:
+        """Return the decoded data of the first `most` server-sent events of a stream, or of those that come within the time.
+
+        One GET below the API's base, not repeated. Raises ApiProblem, ApiUnreachable, NotConfigured.
+        """
+
+    async def ask_jobs(self, path: str, *, timeout_seconds: float) -> Any:
+        """Ask the API that takes jobs, below a base of its own (`path` like `/abc/health`), and return the decoded body.
+
+        One GET, not repeated, outside of the rate limit of `request`. Raises ApiProblem, ApiUnreachable, NotConfigured.
+        """
+
 
 @dataclass(frozen=True)
 class Intent:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from .checking import (
     DEFAULTS_KEY,
     GENERATED_KEY,
+    OWED_KEY,
     as_written,
     check,
     defaults_of,
@@ -198,11 +199,11 @@ class Provider:
             outputs = self._outputs(resource, found, planned, resolved, defaulted)
         except Exception as problem:
             reason = f"the answer to its creation could not be read ({type(problem).__name__}); the next `pulumi up` reads it again"
-            raise CreatedButFailed(identifier, nest(planned), (reason,), secrets=secrets) from problem
+            raise CreatedButFailed(identifier, {**nest(planned), OWED_KEY: True}, (reason,), secrets=secrets) from problem
         absent = _absent(resource, outputs)
         if absent:
             reason = f"the answer to its creation does not tell {', '.join(absent)}; the next `pulumi up` reads it again"
-            raise CreatedButFailed(identifier, outputs, (reason,), secrets=secrets)
+            raise CreatedButFailed(identifier, {**outputs, OWED_KEY: True}, (reason,), secrets=secrets)
         resource.noted(identifier, outputs, self._session)
         await self._await_ready(resource, identifier, task, request.timeout_seconds, outputs, secrets)
         return Created(identifier, outputs, secrets)
@@ -219,11 +220,11 @@ class Provider:
         """Wait as the program asks; what is not ready in time is kept, and the next `pulumi up` waits on."""
         try:
             with Unreadable.of("its workers"):
-                reasons = await resource.unready(id, task, timeout_seconds)
+                reasons = await resource.unready(id, replace(task, outputs=outputs, secrets=secrets), timeout_seconds)
         except ProviderFailure as problem:  # whatever it is, the id is kept
             reasons = (f"whether it is ready is not known: {problem}",)
         if reasons:
-            raise CreatedButFailed(id, outputs, reasons, secrets=secrets)
+            raise CreatedButFailed(id, {**outputs, OWED_KEY: True}, reasons, secrets=secrets)
 
     async def _adopt(
         self,
@@ -258,7 +259,8 @@ class Provider:
             return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)
         outputs = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
-        if not steps or any(not step.is_state_only for step in steps):  # without steps the engine asks to wait on
+        # Without steps the engine asks to wait on.
+        if not steps or OWED_KEY in request.outputs or any(not step.is_state_only for step in steps):
             await self._await_ready(resource, request.id, task, request.timeout_seconds, outputs, secrets)
         return Updated(outputs, secrets)
 
@@ -390,7 +392,7 @@ class Provider:
             return
         task = Task(self._session, request.voice, prior, request.outputs, ())
         with self._session.part(Deletions).of(resource.path):
-            await resource.before_delete(request.id, prior, self._session, request.voice)
+            await resource.before_delete(request.id, prior, self._session, request.voice, request.timeout_seconds)
             try:
                 await self._request("DELETE", resource, request.id, voice=request.voice)
             except ApiProblem as problem:

@@ -36,7 +36,8 @@ PACKAGE: Final = "runpod-serverless"
 class Task:
     """What a hook works for: the planned inputs, the session, and a voice to the user.
 
-    `steps` is None for a create; `outputs` are the prior ones, empty for a create.
+    `steps` is None for a create; `outputs` are the prior ones, empty for a create, and once it is done those it has led to, with `secrets`
+    as the secret paths in them.
     """
 
     session: Session
@@ -44,6 +45,7 @@ class Task:
     planned: Leaves
     outputs: Mapping[str, Any]
     steps: tuple[Step, ...] | None = None
+    secrets: frozenset[Path] = frozenset()
 
     def touches(self, *names: str) -> bool:
         """Is this a create, or a change of one of these properties?"""
@@ -142,8 +144,11 @@ class Resource:
         """Say whether a delete leaves the remote object alone. Raises Refused where it must not happen at all."""
         return False
 
-    async def before_delete(self, id: str, prior: Leaves, session: Session, voice: Voice) -> None:
-        """Say what the user should know of a delete."""
+    async def before_delete(self, id: str, prior: Leaves, session: Session, voice: Voice, timeout_seconds: float) -> None:
+        """Say what the user should know of a delete, and wait for what has to end first, within the time (0: as long as it takes).
+
+        Raises Refused where the delete must not happen now.
+        """
 
     async def goes_with_another(self, id: str, problem: ApiProblem, task: Task) -> bool:
         """Say whether an object whose delete was refused is gone all the same, once a delete that takes it along is done."""

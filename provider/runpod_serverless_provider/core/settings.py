@@ -33,7 +33,7 @@ BASE_URL: Final = ConfigurationProperty(
 )
 ENDPOINT_BASE_URL: Final = ConfigurationProperty(
     "endpointBaseUrl",
-    "Base URL of the API that takes jobs.",
+    "Base URL of the API that takes jobs. `drainSeconds` asks it.",
     "`RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`",
     variable="RUNPOD_ENDPOINT_BASE_URL",
 )

@@ -518,7 +518,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         old_inputs, _ = call.decode(request.old_inputs)
         news, secrets = call.decode(request.news)
         _require_known(news, request.preview)
-        call.secrets = secrets | output_secrets
+        call.secrets = secrets | _exact(output_secrets, secrets)
         work = core.update(
             verbs.Update(
                 token=call.token,
@@ -588,6 +588,11 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
             )
         )
         return Empty()
+
+
+def _exact(output_secrets: frozenset[Path], secrets: frozenset[Path]) -> frozenset[Path]:
+    """Leave out of the secret paths of outputs those that are secret as a whole for the sake of a part, which the new inputs name."""
+    return frozenset(path for path in output_secrets if path in secrets or not any(path == inner[:1] for inner in secrets))
 
 
 def _require_known(values: Mapping[str, Any], is_preview: bool) -> None:

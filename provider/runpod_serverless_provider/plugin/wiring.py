@@ -34,7 +34,11 @@ class Wiring:
 
         # The one before, if any, served another run.
         self._client = client = Client(
-            base_url=configuration.base_url, api_key=configuration.api_key, user_agent=self._user_agent, **self._timings
+            base_url=configuration.base_url,
+            jobs_url=configuration.jobs_url,
+            api_key=configuration.api_key,
+            user_agent=self._user_agent,
+            **self._timings,
         )
         journal = open_journal(configuration, self._voice)
         self._connections.push_async_callback(client.aclose)

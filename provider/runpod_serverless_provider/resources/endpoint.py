@@ -38,6 +38,7 @@ from ..core.values import UNKNOWN, Path, render_path
 from . import forms
 from .bound_templates import BoundTemplates
 from .catalog import ANY, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
+from .draining import drain
 from .enums import one_of, one_or_many, reference, word_of
 from .known_volumes import KnownVolumes
 from .readiness import unready
@@ -329,6 +330,12 @@ class EndpointInputs(Inputs):
     """Seconds to wait, after a create or an update, until `workers.min` workers run the newest release. Default: no waiting.
 
     Where they are not ready in time the endpoint is kept, the update fails, and the next `pulumi up` waits on."""
+    drain_seconds: Annotated[int | None, StateOnly(), Default(lambda lookup: 0, "0", is_certain=True), Field(ge=0, le=86_400)] = (
+        None
+    )
+    """Seconds that a delete waits at most, also that of a replacement, until the queue has no queued or running job: 0 to 86400.
+
+    Jobs that are left then are cancelled, with a warning. What counts is what the last `pulumi up` stored."""
     dependencies: Annotated[list[forms.Text] | None, StateOnly()] = None
     """Python packages (pip requirements) for function calls. They travel with each call and are kept in state only."""
     system_dependencies: Annotated[list[forms.Text] | None, StateOnly()] = None
@@ -403,6 +410,9 @@ class Endpoint(Resource):
 
         yield from _compute_rules(has)
         yield from _scaling_rules(value)
+        is_draining = value("drainSeconds") not in (None, 0, UNKNOWN) and "drainSeconds" not in defaulted
+        if is_draining and value("type") == "LOAD_BALANCER":
+            yield Failure(("drainSeconds",), "waits for the jobs of a queue, and a LOAD_BALANCER endpoint has none; leave it out")
         if isinstance(value("executionTimeoutMs"), int) and not (
             value("executionTimeoutMs") == 0 or 5000 <= value("executionTimeoutMs") <= _LONGEST_TIMEOUT_MS
         ):
@@ -454,21 +464,26 @@ class Endpoint(Resource):
         seconds, wanted = task.planned.get(("waitForReady",)), task.planned.get(("workers", "min"))
         if seconds is None or not wanted:
             return ()
-        limit = min(seconds, timeout_seconds) if timeout_seconds else seconds
-        return await unready(id, wanted, limit, task.session, task.voice)
+        is_rolling = task.steps is not None and task.planned.get(("updateStrategy",)) == "inPlace"
+        return await unready(id, wanted, _at_most(seconds, timeout_seconds), task, is_rolling=is_rolling)
 
     async def forewarn(self, id: str, task: Task) -> None:
         """Say what a replacement costs."""
         names = ", ".join(dict.fromkeys(render_path(step.path) for step in task.steps or () if step.replaces))
         escape = " With `updateStrategy: inPlace`, Runpod rolls it out in place instead." if _would_help_in_place(task) else ""
+        seconds = task.outputs.get("drainSeconds")
+        time = f", after {seconds} s (`drainSeconds`) at most," if seconds else ""
         await task.voice.inform(
-            f"a change of {names} recreates the endpoint: the new one gets another id and other URLs, and when {id!r} is deleted its "
-            f"queued and running jobs are cancelled.{escape}"
+            f"a change of {names} recreates the endpoint: the new one gets another id and other URLs, and when {id!r} is deleted"
+            f"{time} its queued and running jobs are cancelled.{escape}"
         )
 
-    async def before_delete(self, id: str, prior: Leaves, session: Session, voice: Voice) -> None:
-        """Warn where a template of the program's goes along."""
+    async def before_delete(self, id: str, prior: Leaves, session: Session, voice: Voice, timeout_seconds: float) -> None:
+        """Drain the queue where `drainSeconds` asks for it, and warn where a template of the program's goes along."""
         name = prior.get(("name",))
+        seconds = prior.get(("drainSeconds",))
+        if seconds and prior.get(("type",)) != "LOAD_BALANCER":
+            await drain(id, str(name), _at_most(seconds, timeout_seconds), session, voice)
         for template in session.part(BoundTemplates).of(name):
             await voice.warn(
                 f"the endpoint {name!r} takes its own template {template!r} along, which this stack has as a PodTemplate; what is left "
@@ -613,6 +628,11 @@ class Endpoint(Resource):
 def _listed(value: Any) -> list[str] | None:
     """Give a canonical list of words; None for what is unknown, or is an older version's default in another form."""
     return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
+
+
+def _at_most(seconds: float, timeout_seconds: float) -> float:
+    """Bound a wait by the resource option `customTimeouts`, of which 0 is none."""
+    return min(seconds, timeout_seconds) if timeout_seconds else seconds
 
 
 def _own_env(planned: Leaves) -> set[str]:

@@ -28,6 +28,7 @@ class EndpointArgs:
                  cpu: pulumi.Input[Optional[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]]] = None,
                  datacenter: pulumi.Input[Optional[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]]] = None,
                  dependencies: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 drain_seconds: pulumi.Input[Optional[_builtins.int]] = None,
                  env: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  execution_timeout_ms: pulumi.Input[Optional[_builtins.int]] = None,
                  flashboot: pulumi.Input[Optional[Union[_builtins.bool, _builtins.str, 'FlashBoot']]] = None,
@@ -56,6 +57,7 @@ class EndpointArgs:
         :param pulumi.Input[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]] cpu: CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared. A change recreates the endpoint because another CPU instance recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose. Default: the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`. A change recreates the endpoint because another data center recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] dependencies: Python packages (pip requirements) for function calls. They travel with each call and are kept in state only. A change updates the state only, without a request.
+        :param pulumi.Input[_builtins.int] drain_seconds: Seconds that a delete waits at most, also that of a replacement, until the queue has no queued or running job: 0 to 86400. Jobs that are left then are cancelled, with a warning. What counts is what the last `pulumi up` stored. Default: 0. A change updates the state only, without a request.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] env: Environment variables of the workers. They win over those of `template` and `templateId`. A change updates the endpoint: workers at work keep the old values until they are replaced, so revoke an old key only after that.
         :param pulumi.Input[_builtins.int] execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days). Default: 0 (no limit). A change updates the endpoint.
         :param pulumi.Input[Union[_builtins.bool, _builtins.str, 'FlashBoot']] flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`. Default: `true`. A change recreates the endpoint because another way of starting recreates workers, as the parameter reference of Flash has it.
@@ -87,6 +89,8 @@ class EndpointArgs:
             pulumi.set(__self__, "datacenter", datacenter)
         if dependencies is not None:
             pulumi.set(__self__, "dependencies", dependencies)
+        if drain_seconds is not None:
+            pulumi.set(__self__, "drain_seconds", drain_seconds)
         if env is not None:
             pulumi.set(__self__, "env", env)
         if execution_timeout_ms is not None:
@@ -187,6 +191,18 @@ class EndpointArgs:
     @dependencies.setter
     def dependencies(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
         pulumi.set(self, "dependencies", value)
+
+    @_builtins.property
+    @pulumi.getter(name="drainSeconds")
+    def drain_seconds(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        Seconds that a delete waits at most, also that of a replacement, until the queue has no queued or running job: 0 to 86400. Jobs that are left then are cancelled, with a warning. What counts is what the last `pulumi up` stored. Default: 0. A change updates the state only, without a request.
+        """
+        return pulumi.get(self, "drain_seconds")
+
+    @drain_seconds.setter
+    def drain_seconds(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "drain_seconds", value)
 
     @_builtins.property
     @pulumi.getter
@@ -440,6 +456,7 @@ class Endpoint(pulumi.CustomResource):
                  cpu: pulumi.Input[Optional[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]]] = None,
                  datacenter: pulumi.Input[Optional[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]]] = None,
                  dependencies: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 drain_seconds: pulumi.Input[Optional[_builtins.int]] = None,
                  env: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  execution_timeout_ms: pulumi.Input[Optional[_builtins.int]] = None,
                  flashboot: pulumi.Input[Optional[Union[_builtins.bool, _builtins.str, 'FlashBoot']]] = None,
@@ -471,6 +488,7 @@ class Endpoint(pulumi.CustomResource):
         :param pulumi.Input[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]] cpu: CPU size, or list of sizes, such as `cpu5c-4-8`: flavor, vCPUs (a power of two from 2) and GB of memory. Excludes `gpu`. The memory is the catalog's for the flavor and is not compared. A change recreates the endpoint because another CPU instance recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]] datacenter: Data center or data centers that workers may run in; `any` lets the scheduler choose. Default: the volumes' data centers, else the provider's `defaultDatacenter`, else `EU-RO-1`. A change recreates the endpoint because another data center recreates workers, as the parameter reference of Flash has it.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] dependencies: Python packages (pip requirements) for function calls. They travel with each call and are kept in state only. A change updates the state only, without a request.
+        :param pulumi.Input[_builtins.int] drain_seconds: Seconds that a delete waits at most, also that of a replacement, until the queue has no queued or running job: 0 to 86400. Jobs that are left then are cancelled, with a warning. What counts is what the last `pulumi up` stored. Default: 0. A change updates the state only, without a request.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] env: Environment variables of the workers. They win over those of `template` and `templateId`. A change updates the endpoint: workers at work keep the old values until they are replaced, so revoke an old key only after that.
         :param pulumi.Input[_builtins.int] execution_timeout_ms: Milliseconds that a job may run: 0 for no limit, else 5000 to 604800000 (7 days). Default: 0 (no limit). A change updates the endpoint.
         :param pulumi.Input[Union[_builtins.bool, _builtins.str, 'FlashBoot']] flashboot: Fast starts from a cached image: `true` (`FLASHBOOT`), `false` (`OFF`), or `PRIORITY_FLASHBOOT`. Default: `true`. A change recreates the endpoint because another way of starting recreates workers, as the parameter reference of Flash has it.
@@ -521,6 +539,7 @@ class Endpoint(pulumi.CustomResource):
                  cpu: pulumi.Input[Optional[Union[_builtins.str, 'CpuInstanceType', Sequence[pulumi.Input[Union[_builtins.str, 'CpuInstanceType']]]]]] = None,
                  datacenter: pulumi.Input[Optional[Union[_builtins.str, 'DataCenter', Sequence[pulumi.Input[Union[_builtins.str, 'DataCenter']]]]]] = None,
                  dependencies: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 drain_seconds: pulumi.Input[Optional[_builtins.int]] = None,
                  env: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  execution_timeout_ms: pulumi.Input[Optional[_builtins.int]] = None,
                  flashboot: pulumi.Input[Optional[Union[_builtins.bool, _builtins.str, 'FlashBoot']]] = None,
@@ -555,6 +574,7 @@ class Endpoint(pulumi.CustomResource):
             __props__.__dict__["cpu"] = cpu
             __props__.__dict__["datacenter"] = datacenter
             __props__.__dict__["dependencies"] = dependencies
+            __props__.__dict__["drain_seconds"] = drain_seconds
             __props__.__dict__["env"] = env
             __props__.__dict__["execution_timeout_ms"] = execution_timeout_ms
             __props__.__dict__["flashboot"] = flashboot
@@ -610,6 +630,7 @@ class Endpoint(pulumi.CustomResource):
         __props__.__dict__["created_at"] = None
         __props__.__dict__["datacenter"] = None
         __props__.__dict__["dependencies"] = None
+        __props__.__dict__["drain_seconds"] = None
         __props__.__dict__["env"] = None
         __props__.__dict__["excluded_gpu_types"] = None
         __props__.__dict__["execution_timeout_ms"] = None
@@ -683,6 +704,14 @@ class Endpoint(pulumi.CustomResource):
         Python packages (pip requirements) for function calls. They travel with each call and are kept in state only. A change updates the state only, without a request.
         """
         return pulumi.get(self, "dependencies")
+
+    @_builtins.property
+    @pulumi.getter(name="drainSeconds")
+    def drain_seconds(self) -> pulumi.Output[_builtins.int]:
+        """
+        Seconds that a delete waits at most, also that of a replacement, until the queue has no queued or running job: 0 to 86400. Jobs that are left then are cancelled, with a warning. What counts is what the last `pulumi up` stored. Default: 0. A change updates the state only, without a request.
+        """
+        return pulumi.get(self, "drain_seconds")
 
     @_builtins.property
     @pulumi.getter

@@ -32,7 +32,7 @@ class ProviderArgs:
         :param pulumi.Input[_builtins.str] base_url: Base URL of the Runpod REST API, with or without `/v2`. Default: `RUNPOD_API_URL`, else `https://api.runpod.io/v2`.
         :param pulumi.Input[Union[_builtins.str, 'DataCenter']] default_datacenter: Data center of endpoints that name none and mount no volume. Default: `EU-RO-1`.
         :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] default_update_strategy: `updateStrategy` of endpoints that name none. Default: `replace`.
-        :param pulumi.Input[_builtins.str] endpoint_base_url: Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
+        :param pulumi.Input[_builtins.str] endpoint_base_url: Base URL of the API that takes jobs. `drainSeconds` asks it. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
         """
         if api_key is not None:
             pulumi.set(__self__, "api_key", api_key)
@@ -97,7 +97,7 @@ class ProviderArgs:
     @pulumi.getter(name="endpointBaseUrl")
     def endpoint_base_url(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
+        Base URL of the API that takes jobs. `drainSeconds` asks it. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
         """
         return pulumi.get(self, "endpoint_base_url")
 
@@ -127,7 +127,7 @@ class Provider(pulumi.ProviderResource):
         :param pulumi.Input[_builtins.str] base_url: Base URL of the Runpod REST API, with or without `/v2`. Default: `RUNPOD_API_URL`, else `https://api.runpod.io/v2`.
         :param pulumi.Input[Union[_builtins.str, 'DataCenter']] default_datacenter: Data center of endpoints that name none and mount no volume. Default: `EU-RO-1`.
         :param pulumi.Input[Union[_builtins.str, 'UpdateStrategy']] default_update_strategy: `updateStrategy` of endpoints that name none. Default: `replace`.
-        :param pulumi.Input[_builtins.str] endpoint_base_url: Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
+        :param pulumi.Input[_builtins.str] endpoint_base_url: Base URL of the API that takes jobs. `drainSeconds` asks it. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
         """
         ...
     @overload

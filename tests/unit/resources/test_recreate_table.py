@@ -88,6 +88,7 @@ CASES: Final = [
     _endpoint("templateId", "tmpl0one", "tmpl0two", "replace", "replace", seeds=TEMPLATES, gpu="ADA_24"),
     _endpoint("dependencies", ["torch"], ["torch==2.8"], "state", **GPU),
     _endpoint("waitForReady", 600, 700, "state", **GPU, workers={"min": 1, "max": 1}),
+    _endpoint("drainSeconds", 0, 60, "state", **GPU),
     _endpoint("systemDependencies", ["ffmpeg"], ["ffmpeg", "git"], "state", **GPU),
     _endpoint("accelerateDownloads", True, False, "state", **GPU),
     Case("NetworkVolume", "name", {"name": "a"}, {"name": "b"}, "update"),

@@ -27,6 +27,7 @@ OLD_DEFAULTS: Final = {
     "image": "runpod/flash:py3.11-2025.1",
     "minCudaVersion": "12.1",
     "updateStrategy": "replace",
+    "drainSeconds": 30,
     "accelerateDownloads": False,
 }
 DEFAULTED: Final = [name for name in OLD_DEFAULTS if name != "template"] + ["template.containerDiskInGb", "name"]

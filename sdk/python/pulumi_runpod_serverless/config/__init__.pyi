@@ -37,6 +37,6 @@ defaultUpdateStrategy: Optional[str]
 
 endpointBaseUrl: Optional[str]
 """
-Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
+Base URL of the API that takes jobs. `drainSeconds` asks it. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
 """
 

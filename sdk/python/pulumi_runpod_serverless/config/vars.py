@@ -52,7 +52,7 @@ class _ExportableConfig(types.ModuleType):
     @_builtins.property
     def endpoint_base_url(self) -> Optional[str]:
         """
-        Base URL of the API that takes jobs. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
+        Base URL of the API that takes jobs. `drainSeconds` asks it. Default: `RUNPOD_ENDPOINT_BASE_URL`, else `https://api.runpod.ai/v2`.
         """
         return __config__.get('endpointBaseUrl')
 

@@ -15,7 +15,7 @@ from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, 
 from pulumi.output import Unknown
 
 from runpod_serverless_provider.core import verbs
-from runpod_serverless_provider.core.checking import INPUTS_KEY, as_written, without_internals
+from runpod_serverless_provider.core.checking import INPUTS_KEY, OWED_KEY, as_written, without_internals
 from runpod_serverless_provider.core.failures import CheckFailed, CreatedButFailed, Failure, OutcomeUnknown, worded
 from runpod_serverless_provider.core.provider import Provider
 from runpod_serverless_provider.core.values import UNKNOWN, Path, map_values
@@ -146,12 +146,16 @@ class Adapter:
         try:
             created = self._run(self._core.create(request))
         except CreatedButFailed as problem:
-            self._run(self._voice(matter).warn(str(problem)))
             self._run(self._core.stored(matter.urn, problem.id))
-            failed = {FAILED_KEY: [matter.redact(reason) for reason in problem.reasons]}
-            return CreateResult(problem.id, _encode({**problem.outputs, **_kept(inputs), **failed}, problem.secrets))
+            return CreateResult(problem.id, self._unfinished(matter, problem, inputs))
         self._run(self._core.stored(matter.urn, created.id))  # or as good as: nothing tells this door more
         return CreateResult(created.id, _encode({**created.outputs, **_kept(inputs)}, created.secrets))
+
+    def _unfinished(self, matter: Matter, problem: CreatedButFailed, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the outputs of a resource that is there and not as it should be; the engine would lose them with an error."""
+        self._run(self._voice(matter).warn(str(problem)))
+        failed = {FAILED_KEY: [matter.redact(reason) for reason in problem.reasons]}
+        return _encode({**problem.outputs, **_kept(inputs), **failed}, problem.secrets)
 
     @_about
     def read(self, matter: Matter, id: str, properties: Mapping[str, Any]) -> ReadResult:
@@ -177,12 +181,15 @@ class Adapter:
 
     @_about
     def update(self, matter: Matter, id: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> UpdateResult:
-        """Update; what is known of a resource whose creation did not finish is read first."""
+        """Update; what is known of a resource whose creation did not finish is read first.
+
+        One that is not ready in time is kept with a warning, so that its change is not sent again; it fails where none was sent.
+        """
         outputs, planned = _decode(olds), _decode(news)
         if FAILED_KEY in outputs:
             found = self._read(matter, id, outputs)
             if found.id is not None:
-                outputs = {**_decode(found.outs), INPUTS_KEY: outputs[INPUTS_KEY]}
+                outputs = {**_decode(found.outs), INPUTS_KEY: outputs[INPUTS_KEY], OWED_KEY: True}
         request = verbs.Update(
             token=self.token,
             urn=matter.urn,
@@ -193,7 +200,13 @@ class Adapter:
             secrets=matter.secrets,
             voice=self._voice(matter),
         )
-        updated = self._run(self._core.update(request))
+        try:
+            updated = self._run(self._core.update(request))
+        except CreatedButFailed as problem:
+            before, after = (self._core.canonical(self.token, as_written(each)) for each in (request.old_inputs, planned))
+            if FAILED_KEY in olds and before == after:
+                raise
+            return UpdateResult(self._unfinished(matter, problem, planned))
         return UpdateResult(_encode({**updated.outputs, **_kept(planned)}, updated.secrets))
 
     @_about

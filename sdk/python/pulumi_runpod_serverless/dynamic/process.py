@@ -61,7 +61,9 @@ class Process:
                 resolved = resolve(self._configured, os.environ, Path.home())
                 self.api_keys.add(resolved.api_key)
                 agent = f"{DISTRIBUTION}/{plugin_version()} (dynamic)"
-                self._client = Client(base_url=resolved.base_url, api_key=resolved.api_key, user_agent=agent)
+                self._client = Client(
+                    base_url=resolved.base_url, jobs_url=resolved.jobs_url, api_key=resolved.api_key, user_agent=agent
+                )
                 journal = open_journal(resolved, EngineVoice(self.engine, "", str))
                 self._core = Provider(RESOURCES, self._client, resolved.settings, journal=journal)
             return self._core
