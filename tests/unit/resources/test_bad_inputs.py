@@ -275,6 +275,11 @@ def test_a_data_center_that_is_the_default_is_told_so(world: World, endpoint: Li
     world.seed(catalog={"cpus": [{"id": "cpu9x", "stock": {"EU-PL-1": "HIGH"}}], "dataCenters": [{"id": "EU-PL-1"}]})
     with pytest.raises(CheckFailed, match=r"not in EU-RO-1; .* \(no datacenter is given, so the default counts\)"):
         endpoint.preview({"image": "me/x", "cpu": "cpu9x-2-4"})
+    volume = Life(world, "NetworkVolume", "v")
+    volume.up({"datacenter": "US-KS-2"})
+    with pytest.raises(CheckFailed) as caught:  # what a volume brings is neither
+        endpoint.preview({"image": "me/x", "cpu": "cpu9x-2-4", "volume": volume.id})
+    assert str(caught.value).endswith("not in US-KS-2; change datacenter, or the CPU size")
 
 
 def test_all_names_are_checked_at_once(endpoint: Life) -> None:

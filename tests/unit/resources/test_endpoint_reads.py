@@ -417,3 +417,10 @@ def test_another_value_out_of_bounds_is_refused(world: World, endpoint: Life, li
     world.drift("endpoints", id, **live)
     (failure,) = endpoint.failures({**endpoint.take_over(id), **program})
     assert failure.startswith(said)
+
+
+def test_what_is_there_in_another_shape_may_stay_too(endpoint: Life) -> None:
+    """A state of another version; no default is put into it."""
+    odd = {"image": "me/x", "template": 5}
+    assert endpoint.failures(odd, olds=odd) == []
+    assert endpoint.checked(odd, olds=odd)["template"] == 5
