@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from tools.examples import SECRETS, configuration
+
 if TYPE_CHECKING:
     from engine.harness import Stack
     from runpod_emulator.running import Running
@@ -16,16 +18,11 @@ VOLUME: Final = "runpod-serverless:index:NetworkVolume"
 TEMPLATE: Final = "runpod-serverless:index:PodTemplate"
 REGISTRY: Final = "runpod-serverless:index:Registry"
 IMAGE: Final = "me/worker:1"
-NEEDED: Final[Mapping[str, Mapping[str, str]]] = {
-    "vllm": {"image": "ghcr.io/me/vllm:1", "registryUser": "me", "registryPassword": "a-password", "hfToken": "hf_first"}
-}
-"""The configuration that an example cannot do without."""
-SECRETS: Final = ("registryPassword", "hfToken")
 
 
 def configure(stack: Stack, example: str, without: str = "") -> None:
     """Set what an example needs in order to come up and, its protection lifted, to go away."""
-    for name, value in {"deletionProtection": "false", **NEEDED.get(example, {})}.items():
+    for name, value in configuration(example).items():
         if name != without:
             stack.configure(name, value, secret=name in SECRETS)
 

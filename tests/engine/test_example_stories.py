@@ -8,8 +8,10 @@ import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from tools.examples import NEEDED, SECRETS
+
 from engine.harness import ROOT, Outcome, Stack
-from engine.programs import NEEDED, SECRETS, sent
+from engine.programs import sent
 
 if TYPE_CHECKING:
     from pulumi import automation

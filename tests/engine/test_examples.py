@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from pulumi import automation
+from tools.examples import NEEDED
 
 from engine.harness import ROOT, Stack
-from engine.programs import NEEDED, configure
+from engine.programs import configure
 
 if TYPE_CHECKING:
     from runpod_emulator.running import Running

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import runpy
 import shutil
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from ..examples import SECRETS, configuration
 from .report import ROOT, Result, Run
 from .service import Service, serving
 from .workspace import KINDS, LEAST, PATHS, Project, Workspace, stated, workspace
@@ -206,7 +206,8 @@ _ASKED: Final = (
 def _of_yaml(place: Workspace, folder: Path) -> list[Callable[[], object]]:
     project: Project = place.project(folder.name)
     shutil.copytree(folder, project.directory, dirs_exist_ok=True)
-    project.pulumi("config", "set", "deletionProtection", "false", must_succeed=True)
+    for name, value in configuration(folder.name).items():
+        project.pulumi("config", "set", *(["--secret"] if name in SECRETS else []), name, value, must_succeed=True)
     project.up()
     return [lambda command=command: project.pulumi(*command, must_succeed=True) for command in _ASKED]  # type: ignore[misc]
 
@@ -215,7 +216,7 @@ def _of_python(place: Workspace, folder: Path) -> list[Callable[[], object]]:
     def program() -> None:
         runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
 
-    config = {f"{folder.name}:deletionProtection": json.dumps(False)}
+    config = {f"{folder.name}:{name}": value for name, value in configuration(folder.name).items()}
     stack = place.local.stack(program, project=folder.name, config=config)
     stack.up()
     return [
