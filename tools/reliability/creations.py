@@ -152,6 +152,7 @@ async def _create_all(
             await _prepare(stranger, chance, trial)
             for fault in trial.faults:
                 place.emulator.fault(method="POST", path=PATHS[trial.kind], name=trial.name, **known[fault])
+        place.emulator.advance(2)  # an endpoint's time of creation counts in seconds
         slots = asyncio.Semaphore(_TOGETHER)
 
         async def create(trial: Trial, service: Service) -> None:

@@ -83,9 +83,9 @@ class Creations:
                 return found
 
     async def _baseline(self, order: Order) -> frozenset[str] | None:
-        """Return the ids that are there already, where no generated name tells a lost creation from what others made: 1 list a process."""
+        """Return the ids that are there already, where only they could tell a lost creation from what others made: 1 list a process."""
         listings, resource = self._session.part(Listings), order.resource
-        if listings.seen(resource.path) is None and not order.is_name_generated:
+        if listings.seen(resource.path) is None and not (order.is_name_generated or resource.tells_creation_time):
             await listings.get(resource.path, resource.list_key, order.voice)
         return listings.seen(resource.path)
 

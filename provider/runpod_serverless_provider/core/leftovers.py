@@ -64,7 +64,7 @@ def is_ours(
 ) -> bool:
     """Say whether `item` is surely what a POST of this order made: equal, and made since.
 
-    That is told by a list from before, and by its time of creation, where it has one, against the server's own clock.
+    That is told by its time of creation, where it has one, against the server's own clock, and by a list from before.
     """
     try:
         observed = order.resource.observe(item, order.planned, order.resolved, session)
@@ -72,9 +72,9 @@ def is_ours(
         return False
     if any(observed.get(path) != value for path, value in order.planned.items()):
         return False
-    if before is None or str(item["id"]) in before:
+    if before is not None and str(item["id"]) in before:
         return False
-    return "createdAt" not in item or _is_not_before(str(item["createdAt"]), server_date)
+    return _is_not_before(str(item["createdAt"]), server_date) if "createdAt" in item else before is not None
 
 
 def _is_not_before(created_at: str, server_date: str | None) -> bool:

@@ -104,6 +104,11 @@ class Resource:
         """Can the API change such an object at all?"""
         return any(not isinstance(item.effect, Recreates) or item.effect.is_patchable for item in self.facts)
 
+    @property
+    def tells_creation_time(self) -> bool:
+        """Does the API say when it made such an object?"""
+        return any(item.at.path == ("createdAt",) for item in output_facts(self.outputs) if item.marker(At))
+
     # -- what a program may write
 
     def rules(self, planned: Leaves, defaulted: frozenset[str], session: Session) -> Iterable[Failure]:
