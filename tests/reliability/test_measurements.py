@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import sys
 import types
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from tools.reliability import __main__ as program
-from tools.reliability import canaries
+from tools.reliability import canaries, fuzz, lifecycles
 from tools.reliability.creations import Trial, faults, matrix
 from tools.reliability.report import Result, Run
 from tools.reliability.service import Made
 from tools.reliability.storms import too_early
+
+from runpod_serverless_provider.core.creation import Creations
+from runpod_serverless_provider.core.failures import Refused
+from runpod_serverless_provider.core.provider import Provider
+from runpod_serverless_provider.core.resource import Resource
+from runpod_serverless_provider.redaction import Redactor
 
 FORMS = {
     "plain": lambda text: text,
@@ -113,3 +121,63 @@ def test_the_program_fails_where_a_target_is_missed(monkeypatch, capsys, tmp_pat
         assert scorecard["results"][0]["failures"] == ["it was 1"]
     if outcome == "broken":
         assert "out of order" in printed and "python -m tools.reliability --quick --only sample --seed 7" in printed
+
+
+def test_a_fuzzer_notices_a_crash_and_a_leak(monkeypatch):
+    """Each is a failure that says how to repeat it, also where hypothesis finds it."""
+    run = Run(1, False, Path("nowhere"), Path("nowhere"))
+    monkeypatch.setattr(Provider, "diff", lambda self, request: {}["crash"])
+    monkeypatch.setattr(Redactor, "__call__", lambda self, text: text)
+    monkeypatch.setattr(Provider, "delete", leaking)
+    found = asyncio.run(fuzz.sent(1, 400, run))
+    assert any("INTERNAL" in text and "Diff(" in text for text in found)
+    assert any("a secret in an error" in text and "Delete(" in text for text in found)
+    (shrunk,) = fuzz.shrinking(run)
+    assert not shrunk.is_met and "repeat: python -m tools.reliability --quick --only fuzz --seed 1" in shrunk.failures[0]
+
+
+async def leaking(self, request):
+    """Say what nobody should hear."""
+    raise Refused(str(request.old_inputs))
+
+
+def test_lives_notice_an_orphan_and_are_shortened_to_what_it_takes(monkeypatch):
+    """Here a POST without an answer is never looked after."""
+
+    async def settle(self, *details):
+        return None
+
+    monkeypatch.setattr(Creations, "_settle", settle)
+    steps = [
+        lifecycles.Step("add", "Registry-a"),
+        lifecycles.Step("add", "Endpoint-a"),
+        lifecycles.Step("fault", how={"action": "commit-then-drop", "method": "POST"}),
+        lifecycles.Step("up"),
+        lifecycles.Step("refresh"),
+    ]
+    assert any("is in the account, but in no state" in text for text in lifecycles.lead(steps))
+    assert [step.what for step in lifecycles.shortened(steps)] == ["add", "fault", "up"]
+
+
+def test_lives_notice_a_change_that_does_not_arrive(monkeypatch):
+    """Whatever a preview said of it."""
+    whole = Resource.patch
+    monkeypatch.setattr(Resource, "patch", lambda self, task, outputs: {**whole(self, task, outputs), "size": 10})
+    grown = [lifecycles.Step("edit", "NetworkVolume-a", ("size", 20)), lifecycles.Step("up")]
+    first = [
+        lifecycles.Step("add", "NetworkVolume-a"),
+        lifecycles.Step("edit", "NetworkVolume-a", ("size", 10)),
+        lifecycles.Step("up"),
+    ]
+    assert any("foresaw size = 20" in text for text in lifecycles.lead([*first, *grown]))
+
+
+def test_lives_notice_a_delete_that_deletes_nothing(monkeypatch):
+    """The state then knows nothing of what is there."""
+
+    async def delete(self, request):
+        return None
+
+    monkeypatch.setattr(Provider, "delete", delete)
+    steps = [lifecycles.Step(what, "Registry-a") for what in ("add", "up", "remove", "up")]
+    assert any("is in the account, but in no state" in text for text in lifecycles.lead(steps))

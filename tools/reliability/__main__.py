@@ -33,6 +33,7 @@ MEASUREMENTS: Final = (
     Measurement("requests"),
     Measurement("storms"),
     Measurement("fuzz"),
+    Measurement("lifecycles"),
     Measurement("kills"),
     Measurement("secrets"),
 )

@@ -141,7 +141,10 @@ def _fault(dice: Dice) -> Fault:
 
 
 def _shown(rpc: str, request: Any) -> str:
-    text = MessageToString(request, as_one_line=True)
+    try:
+        text = MessageToString(request, as_one_line=True)
+    except RecursionError:
+        text = f"{request.ByteSize()} bytes, nested too deep to be shown"
     return f"{rpc}({text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + ' …'})"
 
 
@@ -155,7 +158,7 @@ async def _batch(service: Service, dice: Dice, rpcs: list[str], found: list[str]
         await service.configure()
 
 
-async def _round(number: int, count: int, run: Run) -> list[str]:
+async def sent(number: int, count: int, run: Run) -> list[str]:
     """Send `count` requests that the seed `number` gives; return what was wrong."""
     dice, found = Dice(random.Random(number)), list[str]()
     records: list[str] = []
@@ -173,7 +176,7 @@ def _seeded(run: Run) -> Iterator[Result]:
     count = run.scaled(4_000, 200_000)
     failures: list[str] = []
     for number in range(run.seed, run.seed + count // _ROUND):
-        wrong = asyncio.run(_round(number, _ROUND, run))
+        wrong = asyncio.run(sent(number, _ROUND, run))
         failures += [f"{text}; repeat: python -m tools.reliability --quick --only fuzz --seed {number}" for text in wrong]
     yield Result("wire fuzz, seeded", _TARGET, count, tuple(failures), run.seed, _DETAIL)
 
@@ -190,7 +193,7 @@ async def _furnished(service: Service) -> dict[str, Known]:
     return dice.known
 
 
-def _shrinking(run: Run) -> Iterator[Result]:
+def shrinking(run: Run) -> Iterator[Result]:
     """Let hypothesis draw, which then looks for the shortest request that fails."""
     count, tried = run.scaled(400, 20_000), Counter[str]()
     loop = asyncio.new_event_loop()
@@ -234,4 +237,4 @@ def _shrinking(run: Run) -> Iterator[Result]:
 def measure(run: Run) -> Iterable[Result]:
     """Fuzz with a seed of our own, then with hypothesis."""
     yield from _seeded(run)
-    yield from _shrinking(run)
+    yield from shrinking(run)
