@@ -61,7 +61,7 @@ SETTINGS: Final[Mapping[str, tuple[Any, ...]]] = {
         for item in CONFIGURATION
     },
     "apiKey": (API_KEY,),
-    "version": ("0.1.0", "9.9.9", "no version"),
+    "version": ("0.0.1", "9.9.9", "no version"),
 }
 RPCS: Final = (
     *("Check", "Diff", "Create", "Update", "Read") * 6,
