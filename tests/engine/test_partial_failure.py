@@ -54,16 +54,17 @@ def test_an_answer_without_an_id_is_looked_up(stack: Stack, emulator: Running, f
 
 @LOST
 def test_an_answer_that_leaves_doubt_says_what_to_import(stack: Stack, emulator: Running, fault: dict[str, Any]) -> None:
-    """What bears a name of the program's may have been there before: the error gives its id and the import line, which then works."""
+    """Beside a namesake nothing is sure: the error gives the ids and the import line, which then works."""
+    (there,) = emulator.seed(networkVolumes=[{"name": "models", "size": 20}])["networkVolumes"]
     stack.write({"models": volume(name="models", size=20)})
     emulator.fault(method="POST", path="/v2/network-volumes", **fault)
     message = stack.up(exit_code=None).said("error")[0]
-    (live,) = emulator.state()["networkVolumes"]
-    assert "not known whether" in message
-    assert f"pulumi import runpod-serverless:index:NetworkVolume models {live['id']}" in message
-    stack.adopt(VOLUME, "models", live["id"])
+    (made,) = {item["id"] for item in emulator.state()["networkVolumes"]} - {there}
+    assert "not known whether" in message and there in message and made in message
+    assert "pulumi import runpod-serverless:index:NetworkVolume models ID" in message
+    stack.adopt(VOLUME, "models", made)
     stack.up()
-    assert [item["id"] for item in emulator.state()["networkVolumes"]] == [live["id"]]
+    assert {item["id"] for item in emulator.state()["networkVolumes"]} == {there, made}
 
 
 def test_a_create_that_had_no_effect_is_tried_again(stack: Stack, emulator: Running) -> None:
