@@ -6,8 +6,10 @@ python tenants.py destroy acme globex
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,8 +116,14 @@ def _for_one(work: Work, tenant: Tenant, show: Callable[[str], None]) -> Outcome
         work(_stack(tenant), outcome, heard)
     except automation.CommandError as problem:
         if not outcome.problems:
-            outcome.problems.append(str(problem).strip().splitlines()[-1])
+            outcome.problems.append(_last_line(problem))
     return outcome
+
+
+def _last_line(problem: automation.CommandError) -> str:
+    """Find the CLI's last word in all that it printed, without the names of where it was printed."""
+    lines = (re.sub(r"^((stdout|stderr|error):\s*)+", "", line.strip()) for line in str(problem).splitlines())
+    return [line for line in lines if line][-1]
 
 
 def _stack(tenant: Tenant) -> automation.Stack:
@@ -129,18 +137,31 @@ def _name(urn: str) -> str:
     return urn.rpartition("::")[2]
 
 
-def main(verb: str, *names: str, make: Callable[[str], Tenant] = Tenant) -> int:
+STEPS: dict[str, list[Work]] = {"up": [preview, up], "destroy": [destroy]}
+
+
+def main(arguments: Sequence[str] | None = None, make: Callable[[str], Tenant] = Tenant) -> int:
     """Run from the command line; the exit code is 1 where something failed."""
+    parser = argparse.ArgumentParser(description="One stack for each tenant: an endpoint, and a volume for its models.")
+    parser.add_argument("verb", choices=STEPS)
+    parser.add_argument("tenants", nargs="+", type=_tenant_name, metavar="TENANT")
+    given = parser.parse_args(arguments)
     console = Console()
-    tenants = [make(name) for name in names]
-    steps: dict[str, list[Work]] = {"up": [preview, up], "destroy": [destroy]}
+    tenants = [make(name) for name in dict.fromkeys(given.tenants)]
     outcomes: list[Outcome] = []
-    for work in steps[verb]:
+    for work in STEPS[given.verb]:
         outcomes = for_all(work, tenants, console)
         for outcome in outcomes:
             console.print(f"{'failed ' if outcome.problems else work.__name__} {outcome}", soft_wrap=True, markup=False)
     return int(any(outcome.problems for outcome in outcomes))
 
 
+def _tenant_name(text: str) -> str:
+    """Take a name that may be a stack's, and a directory's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name for a stack: give letters, digits, '-' and '_'")
+    return text
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

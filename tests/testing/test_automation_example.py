@@ -7,12 +7,15 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from pulumi import automation
+from pulumi.automation._cmd import CommandResult
 from rich.console import Console
 
 from engine.harness import ROOT
@@ -38,6 +41,32 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     loops.close()
 
 
+class Meeting:
+    """Tells how many programs run at once: the first ones wait until so many have begun."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.most = size, 0
+        self._here = self._begun = 0
+        self._change = threading.Condition()
+
+    def around(self, program: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Let a program take part."""
+
+        def met(tenant: Any) -> None:
+            with self._change:
+                self._here, self._begun = self._here + 1, self._begun + 1
+                self.most = max(self.most, self._here)
+                self._change.notify_all()
+                assert self._change.wait_for(lambda: self._begun >= self.size, timeout=120)
+            try:
+                program(tenant)
+            finally:
+                with self._change:
+                    self._here -= 1
+
+        return met
+
+
 def _console() -> Console:
     return Console(file=io.StringIO(), force_terminal=True, width=160)
 
@@ -48,14 +77,17 @@ def _printed(console: Console) -> str:
     return file.getvalue()
 
 
-def test_ten_tenants_come_up_at_once_and_go(runpod: LocalRunpod, example: Any) -> None:
+def test_ten_tenants_come_up_at_once_and_go(runpod: LocalRunpod, example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has a volume and an endpoint of its own, the bar counts them, and a preview before has done nothing."""
     tenants = [example.Tenant(name) for name in NAMES]
     previewed = example.for_all(example.preview, tenants[:2], _console())
     assert [outcome.changes for outcome in previewed] == [{"create": 3}] * 2
     assert not runpod.emulator.state()["networkVolumes"]
     console = _console()
+    meeting = Meeting(example.AT_ONCE)
+    monkeypatch.setattr(example.Tenant, "program", meeting.around(example.Tenant.program))
     outcomes = example.for_all(example.up, tenants, console)
+    assert meeting.most == example.AT_ONCE > 1
     assert [str(outcome.problems) for outcome in outcomes] == ["[]"] * 10
     assert "10/10" in _printed(console) and "up tenant" in _printed(console)
     made = {endpoint["id"] for endpoint in runpod.emulator.state()["endpoints"]}
@@ -86,9 +118,47 @@ def test_it_runs_from_the_command_line(runpod: LocalRunpod, tmp_path: Path) -> N
         done = subprocess.run([sys.executable, FILE, verb, "acme"], capture_output=True, text=True, cwd=tmp_path, check=False)
         assert done.returncode == code, done.stdout + done.stderr
         assert f"{verb} acme: " in done.stdout
+        if verb == "up":
+            previewed, came_up = done.stdout.index("preview acme: 3 create"), done.stdout.index("up acme: 3 create")
+            assert previewed < came_up
     assert not runpod.emulator.state()["endpoints"]
     runpod.emulator.fault("status", method="POST", path="/v2/network-volumes", status=402, detail="the balance is too low")
     done = subprocess.run([sys.executable, FILE, "up", "acme"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "failed  acme: models: " in done.stdout and "the balance is too low" in done.stdout
     assert os.environ["RUNPOD_API_KEY"] not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: verb, TENANT"),
+        (["up"], "the following arguments are required: TENANT"),
+        (["sideways", "acme"], "invalid choice: 'sideways'"),
+        (["up", "../acme"], "'../acme' is no name for a stack"),
+        (["up", ""], "'' is no name for a stack"),
+    ],
+)
+def test_what_cannot_be_run_is_said_at_once(
+    example: Any, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """With the usage, and before anything is made."""
+    with pytest.raises(SystemExit) as ended:
+        example.main(arguments)
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (2, "")
+    assert printed.err.startswith("usage: ") and said in printed.err
+    assert not example.STACKS.exists()
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr"), [("", "error: no login\n"), ("error: no login\n", ""), ("Updating\n\nno login", "\n")]
+)
+def test_a_failure_of_no_resource_is_the_last_word_of_the_cli(runpod: LocalRunpod, example: Any, stdout: str, stderr: str) -> None:
+    """Without the names of where it was printed."""
+
+    def fail(*_: object) -> None:
+        raise automation.CommandError(CommandResult(stdout, stderr, 255))
+
+    (outcome,) = example.for_all(fail, [example.Tenant("acme")], _console())
+    assert outcome.problems == ["no login"]

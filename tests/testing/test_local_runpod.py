@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pulumi
 import pytest
+from pulumi import automation
 
 from pulumi_runpod_serverless.testing import KEY, LocalRunpod, local_runpod
+from runpod_emulator.running import Running
 
 
 def test_the_environment_leads_nowhere_else_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +50,31 @@ def test_a_program_comes_up_against_the_emulator(runpod: LocalRunpod) -> None:
     assert up.outputs["url"].value == f"{runpod.emulator.url}/v2/{endpoint['id']}/run"
     assert runpod.stack(program).outputs()["url"].value == up.outputs["url"].value
     stack.destroy()
+
+
+def test_a_secret_of_the_configuration_is_one(runpod: LocalRunpod) -> None:
+    """Beside values that are none."""
+    config = {
+        "runpod-serverless:apiKey": automation.ConfigValue("canary-1", secret=True),
+        "runpod-serverless:defaultDatacenter": "US-KS-2",
+    }
+    stack = runpod.stack(lambda: None, config=config)
+    found = stack.get_all_config()
+    assert {key: (found[key].value, found[key].secret) for key in config} == {
+        "runpod-serverless:apiKey": ("canary-1", True),
+        "runpod-serverless:defaultDatacenter": ("US-KS-2", False),
+    }
+    files = [path for path in runpod.directory.rglob("*") if path.is_file()]
+    assert any(path.name.startswith("Pulumi.") for path in files)
+    assert not any(b"canary-1" in path.read_bytes() for path in files)
+
+
+def test_a_given_emulator_keeps_its_settings(tmp_path: Path) -> None:
+    """Only one of its own has no worker quota to speak of."""
+    with Running(worker_quota=5) as emulator, local_runpod(tmp_path, emulator=emulator):
+        assert emulator.control("GET", "settings")["workerQuota"] == 5
+    with local_runpod() as own:
+        assert own.emulator.control("GET", "settings")["workerQuota"] == 1000
 
 
 def test_each_test_has_an_account_of_its_own(runpod: LocalRunpod) -> None:

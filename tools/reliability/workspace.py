@@ -163,7 +163,7 @@ def workspace(run: Run, name: str) -> Iterator[Workspace]:
     from runpod_emulator.running import Running
 
     directory = run.directory / name
-    with Running() as emulator, local_runpod(directory, emulator=emulator) as local:
+    with Running(worker_quota=1000) as emulator, local_runpod(directory, emulator=emulator) as local:
         emulator.set(worker_quota=1_000_000)
         home = directory / "user"
         home.mkdir()

@@ -33,6 +33,7 @@ KEY: Final = "rpa_of_no_account"
 """The API key that stacks use here; Runpod knows no such key."""
 _OURS: Final = ("PULUMI_", "RUNPOD_")
 _CLOSE_SECONDS: Final = 10.0
+_WORKER_QUOTA: Final = 1000
 
 
 class Loops:
@@ -78,9 +79,12 @@ class LocalRunpod:
         *,
         name: str = "dev",
         project: str = "test",
-        config: Mapping[str, str] | None = None,
+        config: Mapping[str, str | automation.ConfigValue] | None = None,
     ) -> automation.Stack:
-        """Make a stack of an inline program, or take the one of that name with another program."""
+        """Make a stack of an inline program, or take the one of that name with another program.
+
+        `config` holds its configuration by full key; a secret is a `ConfigValue(value, secret=True)`.
+        """
         from pulumi import automation
 
         directory = self.directory / "projects" / project / name
@@ -92,7 +96,8 @@ class LocalRunpod:
         )
         made = automation.create_or_select_stack(name, project, self.loops.noting(program), opts=options)
         if config:
-            made.set_all_config({key: automation.ConfigValue(value) for key, value in config.items()})
+            values = {key: automation.ConfigValue(value) if isinstance(value, str) else value for key, value in config.items()}
+            made.set_all_config(values)
         return made
 
 
@@ -100,7 +105,7 @@ class LocalRunpod:
 def local_runpod(directory: Path | None = None, *, emulator: Running | None = None) -> Iterator[LocalRunpod]:
     """Start an emulator, or reset the given one, and let this process's environment lead to it until the end.
 
-    No rate limit and no worker quota to speak of hold, unless `emulator` says otherwise. Stacks, plugins and their log stay in
+    No rate limit and no worker quota to speak of hold; a given emulator keeps the settings that it was started with. Stacks, plugins and their log stay in
     `directory`, or in a temporary one. Raises RuntimeError where the emulator or the Pulumi CLI is not installed.
     """
     if shutil.which("pulumi") is None:
@@ -110,7 +115,6 @@ def local_runpod(directory: Path | None = None, *, emulator: Running | None = No
             emulator = stack.enter_context(_running())
         else:
             emulator.reset()
-        emulator.set(worker_quota=1000, job_base_url=f"{emulator.url}/v2")
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runpod-", ignore_cleanup_errors=True)))
         variables = _variables(directory, emulator.url)
@@ -125,7 +129,7 @@ def _running() -> Running:
         from runpod_emulator.running import Running
     except ImportError as problem:
         raise RuntimeError("the emulator is missing; run `pip install 'pulumi-runpod-serverless[emulator]'`") from problem
-    return Running()
+    return Running(worker_quota=_WORKER_QUOTA)
 
 
 def _variables(directory: Path, url: str) -> dict[str, str]:
