@@ -51,7 +51,7 @@ def _limit(place: Workspace, window_seconds: int) -> None:
 
 
 def _one_process(run: Run, place: Workspace) -> Iterator[Result]:
-    count, repetitions = 200, run.scaled(1, 5)
+    count, repetitions = run.scaled((100, 1), (200, 5))
     failed, greedy, early, amplifications = [], [], [], []
     refused = 0
     for number in range(repetitions):
@@ -76,14 +76,16 @@ def _one_process(run: Run, place: Workspace) -> Iterator[Result]:
         place.emulator.reset()
         place.emulator.set(worker_quota=1_000_000)
     shown = f"{max(amplifications):.2f}× at most, {refused} answers of 429"
-    yield Result("200 resources at --parallel 64 through 429 storms", "100 % success", count * repetitions, tuple(failed), run.seed)
+    yield Result(
+        f"{count} resources at --parallel 64 through 429 storms", "100 % success", count * repetitions, tuple(failed), run.seed
+    )
     yield Result("amplification in 429 storms", f"≤ {_MOST_AMPLIFICATION}×", repetitions, tuple(greedy), run.seed, shown)
     yield Result("Retry-After", "no request before its end", refused, tuple(early), run.seed)
 
 
 def _several_processes(run: Run, place: Workspace) -> Iterator[Result]:
     """Let several stacks of one account come up at once: each process learns of the others from the headers alone."""
-    each, projects = 50, [place.project(f"several{number}") for number in range(3)]
+    each, projects = run.scaled(25, 50), [place.project(f"several{number}") for number in range(3)]
     for project in projects:
         project.write(_program(each, project.directory.name))
         project.command()
