@@ -105,8 +105,8 @@ class LocalRunpod:
 def local_runpod(directory: Path | None = None, *, emulator: Running | None = None) -> Iterator[LocalRunpod]:
     """Start an emulator, or reset the given one, and let this process's environment lead to it until the end.
 
-    No rate limit and no worker quota to speak of hold; a given emulator keeps the settings that it was started with. Stacks, plugins and their log stay in
-    `directory`, or in a temporary one. Raises RuntimeError where the emulator or the Pulumi CLI is not installed.
+    No rate limit and no worker quota to speak of hold; a given emulator keeps the settings that it was started with. Stacks, plugins and
+    their log stay in `directory`, or in a temporary one. Raises RuntimeError where the emulator or the Pulumi CLI is not installed.
     """
     if shutil.which("pulumi") is None:
         raise RuntimeError("the Pulumi CLI is not on PATH; install it, or run pulumi.automation.PulumiCommand.install()")

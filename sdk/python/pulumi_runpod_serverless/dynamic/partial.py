@@ -1,9 +1,9 @@
 """Tells the engine of a resource that exists although its creation or its update did not finish.
 
-`pulumi.dynamic` has no way to say that: what a provider raises becomes the text of a failure, after which the engine has lost what was
-created, and keeps the old outputs of what was updated. The engine itself takes the resource from the details of the failure, as it does from
-a native plugin. They are set on the RPC, which the servicer of dynamic providers has in its frame; where it cannot be found, the caller has to
-do without.
+`pulumi.dynamic` has no way to say that: what a provider raises becomes the text of a failure, after which the engine has lost what
+was created, and keeps the old outputs of what was updated. The engine itself takes the resource from the details of the failure, as it
+does from a native plugin. They are set on the RPC, which the servicer of dynamic providers has in its frame; where it cannot be found,
+the caller has to do without.
 """
 
 from __future__ import annotations
