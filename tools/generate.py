@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -24,6 +25,10 @@ OVERLAY: Final = ("dynamic", "testing", "jobs")
 """Hand-written modules or packages beside the generated ones; the generator never touches them."""
 ONE_OR_MANY: Final = re.compile(rb"(    def \w+\(self\) -> )pulumi\.Input\[Optional\[Union\[.*\bSequence\[.*(?=:\n)")
 """The getter of an argument that takes one item or a list of them."""
+OBJECT: Final = re.compile(rb"(?<=: pulumi\.Input\[Optional\[)(?:Union\['(\w+)Args', '\1ArgsDict'|'(\w+)Args')(?=\]*\] = None,\n)")
+"""The type of an argument of a constructor that takes an object, up to the brackets that end it."""
+RESOLVED: Final = re.compile(rb"^class Resolved(\w+)\(", re.MULTILINE)
+"""The type of an output with the canonical form of such an object."""
 TABLE: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 Files: TypeAlias = dict[Path, bytes | None]
@@ -51,7 +56,12 @@ def sdk(schema_text: bytes) -> Files:
         path.write_bytes(schema_text)
         run([str(GENSDK), str(path), "python", folder])
         made = Path(folder, SDK.name)
-        files: Files = {SDK / found.relative_to(made): usable(found.read_bytes()) for found in made.rglob("*") if found.is_file()}
+        resolved = set(RESOLVED.findall((made / "outputs.py").read_bytes()))
+        files: Files = {
+            SDK / found.relative_to(made): acceptable(usable(found.read_bytes()), resolved)
+            for found in made.rglob("*")
+            if found.is_file()
+        }
     del files[SDK / "README.md"]
     for found in SDK.rglob("*"):
         is_ours = found.relative_to(SDK).parts[0].removesuffix(".py") in OVERLAY
@@ -66,6 +76,20 @@ def usable(source: bytes) -> bytes:
     It takes an argument's type from its getter; constructors, which programs and type checkers look at, keep the whole type.
     """
     return ONE_OR_MANY.sub(rb"\1Any", source)
+
+
+def acceptable(source: bytes, resolved: Collection[bytes]) -> bytes:
+    """Let constructors take what an output holds (a template's `settings`), as the provider does; type checkers know it by another name."""
+
+    def widen(match: re.Match[bytes]) -> bytes:
+        name = match[1] or match[2]
+        if name not in resolved:
+            return match[0]
+        types = match[0].removeprefix(b"Union[")
+        end = b"" if match[1] else b"]"  # the whole match leaves the bracket of its own union
+        return b"Union[" + types + b", 'outputs.Resolved" + name + b"'" + end
+
+    return OBJECT.sub(widen, source)
 
 
 def readme() -> Files:

@@ -50,6 +50,7 @@ def test_an_enum_has_the_members_that_one_expects(name: str) -> None:
 PROGRAM: Final = """
 import pulumi
 import pulumi_runpod_serverless as runpod
+from pulumi_runpod_serverless import dynamic
 
 config = pulumi.Config()
 weights = runpod.NetworkVolume("weights", size=100, datacenter=runpod.DataCenter.EU_RO_1, deletion_protection=True)
@@ -77,6 +78,11 @@ api = runpod.Endpoint(
     volume=[weights.id],
     opts=pulumi.ResourceOptions(protect=True),
 )
+settings = runpod.PodTemplate("settings", image="me/worker:1").settings
+image: pulumi.Output[str | None] = settings.image
+runpod.Endpoint("templated", template=settings)
+runpod.Endpoint("by arguments", runpod.EndpointArgs(template=settings))
+dynamic.Endpoint("through the other door", template=dynamic.PodTemplate("its settings", image="me/worker:1").settings)
 url: pulumi.Output[str | None] = llm.request_urls.apply(lambda urls: urls.run)
 size: pulumi.Output[int | None] = weights.size
 provider = runpod.Provider("other", api_key="k", default_datacenter="US-KS-2")
@@ -87,6 +93,7 @@ import pulumi_runpod_serverless as runpod
 runpod.Endpoint("a", wrokers=1)
 runpod.Endpoint("b", gpu_count="two")
 runpod.NetworkVolume("c", size="big")
+runpod.Endpoint("d", template=runpod.NetworkVolume("v").name)
 runpod.DataCenter.EU_RO_9
 """
 
@@ -116,4 +123,4 @@ def test_a_program_type_checks(tmp_path: Path) -> None:
 def test_what_is_wrong_in_a_program_is_found(tmp_path: Path) -> None:
     """A misspelt property, a wrong type, an enum member that is not there."""
     lines = {int(line.split(":")[1]) for line in _judge(tmp_path, WRONG) if ": error: " in line}
-    assert lines == {4, 5, 6, 7}
+    assert lines == {4, 5, 6, 7, 8}
