@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import pytest
 
-from parity.doors import Life, entered, requests, secret
+from parity.doors import Life, entered, holds_secret, requests, secret
 from parity.test_parity import FULL, named
+from pulumi_runpod_serverless.dynamic import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY
+from runpod_serverless_provider.core.checking import DEFAULTS_KEY, INPUTS_KEY
 from unit.resources.test_recreate_table import CASES, Case
 from unit.support import World, world_of
 
@@ -49,6 +51,21 @@ def test_moving_asks_nothing_and_changes_nothing(way: tuple[str, str], kind: str
         assert (life.id, life.shown) == (id, shown)
         assert life.destroy() == ""
         assert [request[0] for request in requests(world)] == ["GET", "DELETE"]
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_what_the_dynamic_door_kept_for_itself_goes_with_the_next_refresh(kind: str) -> None:
+    """Where a move has written nothing, it is among the outputs until then, and its secrets are still some."""
+    with both(("dynamic", "grpc"), kind) as (_, life, second):
+        life.up(named(FULL[kind]))
+        life.door = second
+        assert life.up(named(FULL[kind])).op == "same"
+        left = {name for name in life.outputs if name.startswith("__")}
+        assert left == {INPUTS_KEY, NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY}
+        assert holds_secret(life.outputs[INPUTS_KEY]) and holds_secret(life.outputs[PROVIDER_KEY])
+        assert life.refresh().op == "same"
+        assert not {name for name in life.outputs if name.startswith("__")}
+        assert {name for name in life.inputs if name.startswith("__")} == {DEFAULTS_KEY}
 
 
 @pytest.mark.parametrize("way", WAYS, ids=" to ".join)
