@@ -227,10 +227,13 @@ TEMPLATE_CASES: Final = [
     *_sets("allowedCudaVersions", before=["12.8"], after=["12.8", "12.9"]),
 ]
 TEMPLATE_SAME: Final = {
-    "every default said": ({}, {"category": "NVIDIA", "containerDiskInGb": 64, "public": False, "serverless": True}),
+    "every default said that endpoints do not see": ({}, {"category": "NVIDIA", "public": False, "serverless": True}),
     "env as a list": ({"env": {"A": "1"}}, {"env": [{"key": "A", "value": "1"}]}),
     "ports in another order": ({"ports": ["8000/http", "22/tcp"]}, {"ports": ["22/tcp", "8000/http"]}),
-    "the managed image said": ({"image": None}, {"image": "runpod/flash:py3.12-latest"}),
+}
+TEMPLATE_TOLD: Final = {
+    "containerDiskInGb": ({}, {"containerDiskInGb": 64}),
+    "image": ({"image": None}, {"image": "runpod/flash:py3.12-latest"}),
 }
 REGISTRY_CASES: Final = [
     _change("name", "first", "second"),
@@ -241,7 +244,10 @@ REGISTRY_CASES: Final = [
 
 @dataclass(frozen=True)
 class Table:
-    """What is said here of one resource: how to state it, its cases, what is no change, and what recreates it (also in place)."""
+    """What is said here of one resource: how to state it, its cases, what is no change, and what recreates it (also in place).
+
+    `told` are defaults, by property, that an output repeats once the program states them.
+    """
 
     state: Callable[..., dict[str, Any]]
     cases: list[Case]
@@ -249,6 +255,7 @@ class Table:
     recreates: frozenset[str]
     never_in_place: frozenset[str]
     strategies: tuple[str, ...] = ("replace",)
+    told: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
 
     def resources(self, name: str, *, is_after: bool) -> dict[str, Any]:
         """State one resource for each case and strategy, and for each spelling."""
@@ -259,6 +266,8 @@ class Table:
                 stated[f"{name}-{index}-{strategy}"] = self.state(**{**given, **(case.after if is_after else case.before)})
         for index, (before, after) in enumerate(self.same.values()):
             stated[f"{name}-same-{index}"] = self.state(**(after if is_after else before))
+        for path, (before, after) in self.told.items():
+            stated[f"{name}-told-{path}"] = self.state(**(after if is_after else before))
         return stated
 
 
@@ -267,7 +276,7 @@ CONSTANTS: Final = {("serverless",)}
 TABLES: Final = {
     "Endpoint": Table(endpoint, ENDPOINT_CASES, ENDPOINT_SAME, ENDPOINT_RECREATES, NEVER_IN_PLACE, ("replace", "inPlace")),
     "NetworkVolume": Table(volume, VOLUME_CASES, VOLUME_SAME, VOLUME_RECREATES, VOLUME_RECREATES),
-    "PodTemplate": Table(template, TEMPLATE_CASES, TEMPLATE_SAME, frozenset(), frozenset()),
+    "PodTemplate": Table(template, TEMPLATE_CASES, TEMPLATE_SAME, frozenset(), frozenset(), told=TEMPLATE_TOLD),
     "Registry": Table(registry, REGISTRY_CASES, {}, REGISTRY_RECREATES, REGISTRY_RECREATES),
 }
 
@@ -331,6 +340,12 @@ def test_another_spelling_is_no_change(plan: Outcome, name: str) -> None:
     spellings = TABLES[name].same
     planned = {what: _planned(plan, f"{name}-same-{index}") for index, what in enumerate(spellings)}
     assert planned == dict.fromkeys(spellings, (["same"], {}))
+
+
+@pytest.mark.parametrize("path", TEMPLATE_TOLD)
+def test_a_default_that_a_template_states_is_an_update_of_its_settings(plan: Outcome, path: str) -> None:
+    """They hold what the program states and no more, and endpoints learn of it by them; the API is not asked for anything."""
+    assert _planned(plan, f"PodTemplate-told-{path}") == (["update"], {path: "update"})
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=[resource.name for resource in RESOURCES])

@@ -468,10 +468,12 @@ class Provider:
 
 def _restated(resource: Resource, request: Diff, planned: Leaves) -> tuple[Change, ...]:
     """List what is as it was, but now stated instead of a default, or the other way round, where an output tells the difference."""
-    derived = resource.derived(planned, defaults_of(request.news))
+    defaulted = defaults_of(request.news)
+    derived = resource.derived(planned, defaulted)
     if all(request.outputs.get(name, value) == value for name, value in derived.items()):
         return ()
-    paths = map(parse_pattern, sorted(defaults_of(request.old_inputs) ^ defaults_of(request.news)))
+    turned = sorted(defaults_of(request.old_inputs) ^ defaulted)
+    paths = [parse_pattern(text) for text in turned if resource.derived(planned, defaulted ^ {text}) != derived]
     return tuple(Change(path, Kind.UPDATE) for path in paths if get_in(request.news, path) is not None)
 
 
