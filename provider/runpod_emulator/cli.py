@@ -84,8 +84,6 @@ def serve(
         app = create_app(state=state, quota=limit, worker_quota=worker_quota, job_base_url=job_base_url or f"{url}/v2")
     except UnusableFileError as error:
         _fail(str(error))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # uvicorn raises the signal once more when it has ended
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -98,6 +96,8 @@ def serve(
         timeout_keep_alive=75,  # longer than clients keep an idle connection, so that we never hang up on a request
     )
     server = _Server(config, app.world)
+    for number in (signal.SIGINT, signal.SIGTERM):  # before uvicorn listens, and after, when it raises the signal once more
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     if stop_when_parent_exits:
         _stop_with_parent(server)
     typer.echo(url)

@@ -1,6 +1,7 @@
 """The command `runpod-emulator`, and the helper that runs it for tests."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -206,3 +207,12 @@ def test_the_helper_knows_every_setting(server):
     server.running.set(**settings)
     server.running.set(accepted_keys=["k"], log_hold_seconds=0.5)
     assert server.running.state()["settings"] == {**vars(Settings()), "accepted_keys": ["k"], "log_hold_seconds": 0.5}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_moment_of_the_start_ends_it(number):
+    """Who starts it may stop it at once."""
+    process = subprocess.Popen([*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline()
+    process.send_signal(number)
+    assert process.communicate(timeout=30) == ("", "")

@@ -45,7 +45,7 @@ class Account:
     def __init__(self, url: str, key: str, pause: Callable[[float], None] = time.sleep) -> None:
         self._pause = pause
         base_url = url.rstrip("/").removesuffix("/v2") + "/v2"
-        headers = {"Authorization": f"Bearer {key}", "User-Agent": "pulumi-runpod-serverless/live-suite"}
+        headers = {"Authorization": f"Bearer {key}", "User-Agent": "runpod-live-suite"}
         self._client = httpx.Client(base_url=base_url, headers=headers, timeout=60)
 
     def __enter__(self) -> Self:

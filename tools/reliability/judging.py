@@ -46,7 +46,10 @@ def wrong_failure(failed: Failed, request: Any) -> Iterator[str]:
         yield f"{failed.code.name}: {failed.text}"
     if not failed.text.strip():
         yield f"{failed.code.name} without a word"
-    yield from (f"a secret in an error: {hit}" for hit in found_in(failed.text))
+    text = failed.text
+    for shown in canaries_of(request) - told_as_secret(_without_prior_outputs(request)):
+        text = text.replace(shown, "")  # prior outputs are as secret as the inputs beside them say
+    yield from (f"a secret in an error: {hit}" for hit in found_in(text))
 
 
 def wrong_reply(reply: Any, request: Any, *, may_be_unknown: bool = False) -> Iterator[str]:
@@ -60,21 +63,25 @@ def wrong_reply(reply: Any, request: Any, *, may_be_unknown: bool = False) -> It
         if not may_be_unknown and contains_unknown(values):
             yield f"{name} holds unknowns, although this is no preview"
     clear = "\n".join(text for text, is_secret in texts_of(reply) if not is_secret)
-    yield from (f"a secret in clear, {text!r}" for text in sorted(told_as_secret(request)) if text in clear)
+    yield from (f"a secret in clear, {text!r}" for text in sorted(told_as_secret(_without_prior_outputs(request))) if text in clear)
     if isinstance(reply, provider_pb2.DiffResponse):
         yield from wrong_plan(reply)
     if isinstance(reply, provider_pb2.CheckResponse):
         yield from ("a check failure without a reason" for failure in reply.failures if not failure.reason.strip())
 
 
+def _prior_outputs(request: Any) -> Struct:
+    """Give what a request holds of outputs, which are secret as a whole for the sake of a part that the inputs beside them name."""
+    is_prior = isinstance(request, provider_pb2.ReadRequest | provider_pb2.DeleteRequest)
+    is_changed = isinstance(request, provider_pb2.DiffRequest | provider_pb2.UpdateRequest)
+    found: Struct = request.properties if is_prior else request.olds if is_changed else Struct()
+    return found
+
+
 def _without_prior_outputs(request: Any) -> Any:
-    """Leave out what is secret as a whole for the sake of a part, which the inputs beside it name."""
     left = type(request)()
     left.CopyFrom(request)
-    if isinstance(request, provider_pb2.DiffRequest | provider_pb2.UpdateRequest):
-        left.ClearField("olds")
-    if isinstance(request, provider_pb2.ReadRequest | provider_pb2.DeleteRequest):
-        left.ClearField("properties")
+    _prior_outputs(left).Clear()
     return left
 
 
@@ -129,9 +136,14 @@ def texts_of(message: Any, *, is_secret: bool = False) -> Iterator[tuple[str, bo
             yield from texts_of(value, is_secret=is_secret)
 
 
+def canaries_of(request: Any) -> set[str]:
+    """Give all canaries of a request, be they marked as secret or not."""
+    return {found for text, _ in texts_of(request) for found in _CANARY.findall(text)}
+
+
 def told_as_secret(request: Any) -> set[str]:
     """Give the canaries that a request marks as secret and holds nowhere in clear."""
     found: dict[bool, set[str]] = {True: set(), False: set()}
-    for text, is_secret in texts_of(_without_prior_outputs(request)):
+    for text, is_secret in texts_of(request):
         found[is_secret].update(_CANARY.findall(text))
     return found[True] - found[False]

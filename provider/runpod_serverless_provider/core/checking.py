@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from .naming import choose_name
 from .plan import compare
 from .resource import Resource
 from .session import Session
-from .validation import shown_unless, tolerant, validate
+from .validation import misshapen, shown_unless, tolerant, validate
 from .values import BROKEN, UNKNOWN, Path, get_in, is_at_or_below, render_path, resolvable
 from .verbs import Check, Checked
 
@@ -86,6 +86,10 @@ class _Draft:
         leaves = tolerant(self._model, {} if self.values.get(name) is None else {name: self.values[name]})
         return {path: UNKNOWN} if leaves.get((name,)) is UNKNOWN else below(leaves, path)
 
+    def misshapen(self, names: Iterable[str]) -> set[str]:
+        """Name those of `names` that hold what nothing can look at."""
+        return misshapen(self._model, {name: self.values[name] for name in names if self.values.get(name) is not None})
+
     def is_open(self, path: Path) -> bool:
         """Say whether a property can be filled: what it is nested in may be no object."""
         outer = self.values.get(str(path[0]))
@@ -130,7 +134,8 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
         draft.decided.add(item.path)
 
     planned = tolerant(model, draft.values)
-    seen = {path: BROKEN if path[0] in broken else value for path, value in planned.items()}
+    odd = draft.misshapen(draft.values)
+    seen = {path: BROKEN if path[0] in broken | odd else value for path, value in planned.items()}
     found = list(resource.rules(seen, frozenset(defaulted), session))
     if not request.olds:
         unsaid = [item for item in facts(model) if item.marker(WriteOnly) and item.path not in planned and not is_there]
@@ -140,7 +145,9 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
         if DEFAULTS_KEY not in known:  # imported inputs leave defaults out until they are checked for the first time
             known = check(resource, session, replace(request, olds={}, news=known), is_there=True).inputs
             prior = tolerant(model, known_properties(model, known))
-        before = set(resource.rules(prior, defaults_of(known), session))
+        odd = misshapen(model, known_properties(model, known))
+        seen = {path: BROKEN if path[0] in odd else value for path, value in prior.items()}
+        before = set(resource.rules(seen, defaults_of(known), session))
         found = [failure for failure in found if failure not in before]
         steps = compare(model, prior, planned, {}, strategy_of(planned), defaulted=defaulted)
         found += resource.transitions(prior, planned, steps)
@@ -156,14 +163,27 @@ def _as_spelled(path: Path, news: Mapping[str, Any]) -> Path:
     return path if isinstance(get_in(news, path[:-1]), Mapping) else resolvable(path, news)
 
 
-def require_checked(resource: Resource, inputs: Mapping[str, Any], secrets: frozenset[Path]) -> None:
+def require_checked(
+    resource: Resource, inputs: Mapping[str, Any], secrets: frozenset[Path], olds: Mapping[str, Any] | None = None
+) -> None:
     """Raise CheckFailed for inputs that `check` has not answered with: a request would be made of them that nobody means.
 
-    What a default filled may be an older version's and no longer valid, as long as it need not be translated for the API.
+    What a default filled, or what `olds` have as well, may be an older version's and no longer valid, as long as it has the form of what
+    is sent.
     """
     _, failures = validate(resource.inputs, without_internals(inputs), shown_unless(secrets | resource.secrets(frozenset())))
-    defaulted = defaults_of(inputs)
-    old = [item.path for item in facts(resource.inputs) if render_path(item.path) in defaulted and item.at.write is None]
+    defaulted, prior = defaults_of(inputs), olds or {}
+    odd = misshapen(resource.inputs, known_properties(resource.inputs, inputs))
+    old = [
+        item.path
+        for item in resource.facts
+        if (
+            render_path(item.path) in defaulted
+            or (item.path[0] in prior and prior[str(item.path[0])] == inputs.get(str(item.path[0])))
+        )
+        and item.at.write is None
+        and not (item.path[0] in odd and (item.nested is not None or (item.is_sent and item.at.is_written)))
+    ]
     failures = [failure for failure in failures if not any(is_at_or_below(failure.path, path) for path in old)]
     certain = [item.path for item in facts(resource.inputs) if item.marker(AutoNamed) or _is_certain(item)]
     said = "has no value, which it would have if these inputs had been checked"
@@ -189,6 +209,8 @@ def _default(item: Facts, draft: _Draft, request: Check, prior: Leaves) -> Any:
         sources = [tuple(name.split(".")) for name in default.derived_from]
         if all(_is_unchanged(path, draft, prior, prior_defaults) for path in sources):
             return kept
+    if draft.misshapen([name.partition(".")[0] for name in default.derived_from]):
+        return kept
     try:
         return default.choose(draft)
     except _Undecided:

@@ -250,7 +250,7 @@ class Provider:
         outputs, old_inputs = _readable(resource, request.outputs), as_written(request.old_inputs)
         request = replace(request, outputs=outputs, old_inputs=old_inputs, news=as_written(request.news))
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
-        require_checked(resource, request.news, request.secrets)
+        require_checked(resource, request.news, request.secrets, request.old_inputs)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         secrets, defaulted = resource.secrets(request.secrets), defaults_of(request.news)
         task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), defaulted, request.secrets)

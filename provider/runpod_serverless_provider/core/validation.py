@@ -80,6 +80,11 @@ def unreadable(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
     return {str(path[0]) for path in _parted(model, values)[1]}
 
 
+def misshapen(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
+    """Name those of `values` that are unreadable, and no word or number that a property may once have taken: nothing can look at them."""
+    return {name for name in unreadable(model, values) if not isinstance(values[name], str | int | float)}
+
+
 def _parted(model: type[_Model], values: Mapping[str, Any]) -> tuple[_Model, dict[Path, Any]]:
     """Return what validates, and the rest as leaves."""
     values, foreign = dict(values), dict[Path, Any]()

@@ -494,7 +494,7 @@ class Endpoint(Resource):
         """Drain the queue where `drainSeconds` asks for it, and warn where a template of the program's goes along."""
         name = prior.get(("name",))
         seconds = prior.get(("drainSeconds",))
-        if seconds and prior.get(("type",)) != "LOAD_BALANCER":
+        if isinstance(seconds, int) and seconds and prior.get(("type",)) != "LOAD_BALANCER":
             await drain(id, str(name), _at_most(seconds, timeout_seconds), session, voice)
         for template in session.part(BoundTemplates).of(name):
             await voice.warn(

@@ -127,8 +127,7 @@ class NetworkVolume(Resource):
             raise CheckFailed([Failure(("adoptExisting",), said)])
         (volume,) = found
         subject, failures = f"the volume {volume['id']!r} to adopt", []
-        size = planned[("size",)]
-        if isinstance(size, int) and volume["size"] > size:
+        if volume["size"] > planned[("size",)]:
             said = f"{subject} has {volume['size']} GB and cannot shrink; set size to {volume['size']}"
             failures.append(Failure(("size",), said))
         if planned.get(("type",), volume["type"]) != volume["type"]:
