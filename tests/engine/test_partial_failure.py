@@ -209,7 +209,7 @@ def test_unhealthy_workers_tell_their_last_lines_and_no_secret(stack: Stack, emu
 
 
 def test_behind_the_dynamic_door_the_wait_is_owed_too(stack: Stack, emulator: Running) -> None:
-    """A create and an update are kept with a warning; the next `up` waits on without a PATCH, and fails where it waited in vain."""
+    """A create and an update fail and are kept; the next `up` waits on without a PATCH, and fails where it waited in vain."""
     import pulumi
     from pulumi import automation
 
@@ -227,8 +227,10 @@ def test_behind_the_dynamic_door_the_wait_is_owed_too(stack: Stack, emulator: Ru
         Endpoint("api", name="api", env=env, **given)
 
     inline = stack.inline(program)
-    said = inline.up().stdout
-    assert "Endpoint 'api': 0/2 workers on version 1 after 1 s (2 still starting); the next `pulumi up` waits on" in said
+    with pytest.raises(automation.CommandError) as failed:
+        inline.up()
+    said = "0/2 workers on version 1 after 1 s (2 still starting); the next `pulumi up` waits on"
+    assert said in str(failed.value)
     _ill(emulator)
     (live,) = emulator.state()["endpoints"]
     emulator.clear_requests()
@@ -242,7 +244,8 @@ def test_behind_the_dynamic_door_the_wait_is_owed_too(stack: Stack, emulator: Ru
     assert inline.up().summary.resource_changes == {"same": 2}
     assert not [line for line in sent(emulator) if not line.startswith("GET")]
     given["image"] = "me/worker:2"
-    assert "workers on version 2 after 1 s" in inline.up().stdout
+    with pytest.raises(automation.CommandError, match="workers on version 2 after 1 s"):
+        inline.up()
     given["wait_for_ready"] = 60
     with hurried(emulator):
         inline.up()
