@@ -81,8 +81,12 @@ def unreadable(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
 
 
 def misshapen(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
-    """Name those of `values` that are unreadable, and no word or number that a property may once have taken: nothing can look at them."""
-    return {name for name in unreadable(model, values) if not isinstance(values[name], str | int | float)}
+    """Name those of `values` that are not even of the type of the property, so that nothing can look at them."""
+    try:
+        lenient(model).model_validate(dict(values))
+    except ValidationError as error:
+        return {str(item["loc"][0]) for item in error.errors() if item["type"].endswith("_type")}
+    return set()
 
 
 def _parted(model: type[_Model], values: Mapping[str, Any]) -> tuple[_Model, dict[Path, Any]]:

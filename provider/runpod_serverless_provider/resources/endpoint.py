@@ -539,8 +539,8 @@ class Endpoint(Resource):
         """
         patch = super().patch(task, outputs)
         given = {step.path for step in task.steps or () if step.new is not None}
-        if ("scalerType",) in given:
-            patch["workers"] = self.body(task.planned, outputs)["workers"]
+        if ("scalerType",) in given and (workers := self.body(task.planned, outputs).get("workers")):
+            patch["workers"] = workers
         if ("minCudaVersion",) in given and "gpu" in patch:
             patch["gpu"].setdefault("allowedCudaVersions", [])
         if ("allowedCudaVersions",) in given and "gpu" in patch:

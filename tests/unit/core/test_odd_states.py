@@ -80,6 +80,18 @@ def test_any_prior_state_is_read_planned_and_changed(world: World, kind: str, od
     life.delete()
 
 
+def test_a_property_as_it_was_may_stay_and_is_sent(world: World, endpoint: Life) -> None:
+    """Another version took it; what is of another form than what is sent has to be said anew."""
+    endpoint.up({"image": "me/x:1", "idleTimeout": 60})
+    endpoint.inputs["idleTimeout"] = endpoint.outputs["idleTimeout"] = 5000
+    news = endpoint.checked({"image": "me/x:1", "idleTimeout": 5000, "name": "n"})
+    endpoint.update(news)
+    assert world.body("PATCH") == {"name": "n"}
+    endpoint.inputs["env"] = news["env"] = 7
+    with pytest.raises(CheckFailed, match=r"^env: must be a map"):
+        endpoint.update(news)
+
+
 def test_defaults_that_are_no_list_of_paths_count_as_none(world: World, endpoint: Life) -> None:
     """A refresh leaves what is one of the rest."""
     endpoint.up({"image": "me/x:1"})
@@ -102,11 +114,13 @@ def test_what_somebody_adds_after_an_import_is_not_the_program_s(world: World) -
 
 
 def test_a_patch_leaves_out_what_it_cannot_say(endpoint: Life) -> None:
-    """Without a selection of cards there is no `gpu` that a CUDA floor could be put into."""
-    endpoint.up({"image": "me/x:1", "gpu": "ADA_24", "updateStrategy": "inPlace"})
+    """Without a selection of cards there is no `gpu` that a CUDA floor could be put into, and without workers there are none to send."""
+    program = {"image": "me/x:1", "gpu": "ADA_24", "updateStrategy": "inPlace"}
+    endpoint.up(program)
     (resource,) = (resource for resource in RESOURCES if resource.name == "Endpoint")
     session = Session(endpoint.world.api, Settings())
-    for change in ({"minCudaVersion": "12.8"}, {"allowedCudaVersions": ["12.8"]}):
-        news = endpoint.checked({"image": "me/x:1", "gpu": "ADA_24", "updateStrategy": "inPlace", **change})
-        planned, steps = _steps(resource, endpoint.inputs, endpoint.outputs, news, ())
-        assert resource.patch(Task(session, endpoint.world.notes, planned, {}, tuple(steps)), {}) == {}
+    for change in ({"minCudaVersion": "12.8"}, {"allowedCudaVersions": ["12.8"]}, {"scalerType": "REQUEST_COUNT"}):
+        planned, steps = _steps(resource, endpoint.inputs, endpoint.outputs, endpoint.checked({**program, **change}), ())
+        known = {path: value for path, value in planned.items() if path[0] not in ("workers", "idleTimeout")}
+        task = Task(session, endpoint.world.notes, known, {}, tuple(steps))
+        assert {"gpu", "workers"}.isdisjoint(resource.patch(task, {}))
