@@ -57,7 +57,8 @@ def _measured(name: str, run: Run) -> list[Result]:
         found: Iterable[Result] = module.measure(run)
         for result in found:
             results.append(result)
-            print(f"  {'met   ' if result.is_met else 'MISSED'} {result.metric}", file=sys.stderr, flush=True)
+            said = "\n    - ".join((f"  {'met   ' if result.is_met else 'MISSED'} {result.metric}", *result.failures))
+            print(said, file=sys.stderr, flush=True)  # now: a run of hours may not live to its table
     except Exception:  # noqa: BLE001 - whatever it is, the scorecard has to show it
         results.append(
             Result(f"{name} runs to its end", "no error", 1, (f"{traceback.format_exc()}\n{run.repeat(name)}",), run.seed)

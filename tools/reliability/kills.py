@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +95,8 @@ def _work(place: Workspace, trials: list[Trial]) -> None:
             _interrupt(place, trial)
         except Exception as problem:  # noqa: BLE001 - a trial that breaks is a missed target, and the others go on
             trial.wrong.append(f"the trial broke: {type(problem).__name__}: {problem}")
+        if trial.wrong:
+            print(f"  {trial.mode}, trial {trial.number}: {'; '.join(trial.wrong)}", file=sys.stderr, flush=True)
         place.emulator.reset()
         place.emulator.set(worker_quota=1_000_000)
 
