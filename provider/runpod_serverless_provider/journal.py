@@ -237,10 +237,10 @@ class SqliteJournal:
 
     def _commit(self, statements: Iterable[_Statement]) -> None:
         file = self._connected()
-        if self._life is None:
-            self._live()
         file.execute("begin immediate")
         try:
+            if self._life is None:
+                self._live()
             for sql, values in statements:
                 file.execute(sql, values)
             file.execute("commit")
@@ -294,6 +294,7 @@ class SqliteJournal:
         return self._directory / f"{writer}.life"
 
     def _live(self) -> None:
+        """Count as living. Within a transaction, so that nobody clears away a file that is about to be locked."""
         self._life = _locked(self._life_of(self._writer))
         (rows,) = self._connected().execute("select json_group_array(distinct writer) from creations").fetchone()
         needed = set(json.loads(rows))
@@ -304,10 +305,13 @@ class SqliteJournal:
     def _is_alive(self, writer: str) -> bool:
         if not self._life_of(writer).exists():
             return False
-        try:
-            _locked(self._life_of(writer)).close()
-        except sqlite3.OperationalError:
-            return True
+        with contextlib.closing(sqlite3.connect(self._life_of(writer), timeout=0, check_same_thread=False)) as life:
+            try:
+                life.execute(
+                    "select * from sqlite_master"
+                ).fetchall()  # by a shared lock: two that ask are no sign of life to each other
+            except sqlite3.OperationalError:
+                return True
         return False
 
     def _close(self) -> None:

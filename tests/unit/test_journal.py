@@ -84,6 +84,50 @@ def test_a_killed_process_leaves_what_it_has_sent(tmp_path):
     asyncio.run(scenario())
 
 
+def test_who_asks_whether_a_writer_lives_is_not_taken_for_it(tmp_path):
+    """Resources of one run ask at the same time, and so do runs that share a home."""
+
+    async def scenario():
+        end(written(tmp_path, "1", "a"))
+        (life,) = tmp_path.glob("*.life")
+        asking = sqlite3.connect(life, isolation_level=None)
+        asking.execute("begin")
+        asking.execute("select * from sqlite_master").fetchall()
+        journal = opened(tmp_path)
+        (left,) = await journal.unfinished(URN)
+        assert not left.is_under_way and await journal.take(left.number, "e1")
+        asking.close()
+        await journal.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_begins_is_not_cleared_away(tmp_path):
+    """Its file is there for a moment before it is locked; others wait for the end of that."""
+
+    async def scenario():
+        first = opened(tmp_path)
+        await first.send("a", INTENT, None)
+        beginning = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+        beginning.execute("begin immediate")
+        (tmp_path / "beginning.life").touch()
+        later = opened(tmp_path)
+        sending = asyncio.ensure_future(later.send("b", INTENT, None))
+        await asyncio.sleep(0.2)
+        assert (tmp_path / "beginning.life").exists()
+        life = sqlite3.connect(tmp_path / "beginning.life", isolation_level=None)
+        life.execute("begin exclusive")
+        beginning.execute("commit")
+        await sending
+        assert (tmp_path / "beginning.life").exists()
+        for connection in (beginning, life):
+            connection.close()
+        for journal in (first, later):
+            await journal.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_what_was_noted_comes_back(tmp_path):
     """All that tells later whether an object is the one."""
 
