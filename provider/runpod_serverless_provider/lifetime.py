@@ -25,7 +25,7 @@ _MISSES_TO_BE_GONE: Final = 2
 class Lifetime:
     """Waits for the reason to end; `grace_seconds` then says how long the work under way may still take.
 
-    `hurried` is set when a later reason, a signal to an orphan, shortens that time.
+    `hurried` is set when a later reason, a signal to an orphan, shortens that time; `is_asked`, when the reason is a signal.
     """
 
     def __init__(self, engine: Engine, *, poll_seconds: float = POLL_SECONDS, parent: Callable[[], int] | None = None) -> None:
@@ -35,6 +35,7 @@ class Lifetime:
         self._first_parent = self._parent()
         self._ended = asyncio.Event()
         self.hurried = asyncio.Event()
+        self.is_asked = False
         self.grace_seconds = SIGNAL_GRACE_SECONDS
 
     def end(self, reason: str, grace_seconds: float) -> None:
@@ -48,19 +49,20 @@ class Lifetime:
         self._ended.set()
 
     def heed_signals(self) -> None:
-        """End on SIGINT and SIGTERM; the engine sends the first after it has cancelled."""
+        """End on SIGINT and SIGTERM; the engine sends the first after it has cancelled, and CTRL_BREAK on Windows."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in dict.fromkeys((signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM))):
             try:
-                loop.add_signal_handler(number, self.end, signal.Signals(number).name, SIGNAL_GRACE_SECONDS)
+                loop.add_signal_handler(number, self._end_by_signal, number)
             except (NotImplementedError, RuntimeError):  # Windows has no such handlers; other threads may set none
                 try:
-                    signal.signal(number, lambda received, _: self._end_from_signal(loop, received))
+                    signal.signal(number, lambda received, _: loop.call_soon_threadsafe(self._end_by_signal, received))
                 except ValueError:
                     _LOG.debug("%s is not heeded", signal.Signals(number).name)
 
-    def _end_from_signal(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        loop.call_soon_threadsafe(self.end, signal.Signals(number).name, SIGNAL_GRACE_SECONDS)
+    def _end_by_signal(self, number: int) -> None:
+        self.is_asked = self.is_asked or not self._ended.is_set()
+        self.end(signal.Signals(number).name, SIGNAL_GRACE_SECONDS)
 
     async def wait(self, *, watch_engine: bool) -> None:
         """Return when the process should end. An attached provider (`watch_engine` false) outlives its engines."""

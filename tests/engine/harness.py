@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # every test run loads this module, and few need these
     from pulumi import automation
 
     from engine.watched import Watched
-    from pulumi_runpod_serverless.testing import Loops
+    from pulumi_runpod_serverless.testing import InlinePrograms
     from runpod_emulator.running import Running
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -126,7 +126,7 @@ class Stack:
         self.environment = dict(environment)
         directory.mkdir(parents=True, exist_ok=True)
         self._is_selected = False
-        self._loops: Loops | None = None
+        self._programs: InlinePrograms | None = None
 
     def write(self, resources: Mapping[str, Any] | None = None, **sections: Any) -> None:
         """Write the program: `resources`, and as keywords `outputs`, `variables`, `config`, `plugins` and so on."""
@@ -197,9 +197,9 @@ class Stack:
         """Make a stack of a Python program, which the Automation API runs in this process, in the project that is there or an empty one."""
         from pulumi import automation
 
-        from pulumi_runpod_serverless.testing import Loops
+        from pulumi_runpod_serverless.testing import InlinePrograms
 
-        self._loops = self._loops or Loops()
+        self._programs = self._programs or InlinePrograms()
         settings = automation.ProjectSettings(name="harness", runtime="python")
         there = self.directory / "Pulumi.yaml"
         options = automation.LocalWorkspaceOptions(
@@ -209,12 +209,12 @@ class Stack:
             project_settings=None if there.exists() else settings,
         )
         project = yaml.safe_load(there.read_text())["name"] if there.exists() else settings.name
-        return automation.create_or_select_stack(STACK, project, self._loops.noting(program), opts=options)
+        return automation.create_or_select_stack(STACK, project, self._programs.made_of(program), opts=options)
 
     def close(self) -> None:
         """Close what the Automation API leaves open after a program that failed."""
-        if self._loops is not None:
-            self._loops.close()
+        if self._programs is not None:
+            self._programs.close()
 
 
 @pytest.fixture(scope="session")

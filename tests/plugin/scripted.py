@@ -1,7 +1,7 @@
 """The plugin's process with a core that needs no network: `python scripted.py FOLDER [the engine's arguments]`.
 
 A create takes as long as its input `seconds` says, and leaves the file FOLDER/created when it is done. An input `noise` is printed to
-stdout on every level there is.
+stdout on every level there is. That the engine ended the run leaves the file FOLDER/orderly.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Core:
         """Keep nothing."""
 
     async def orderly_end(self) -> None:
-        """Keep nothing."""
+        (FOLDER / "orderly").touch()
 
     async def create(self, request: verbs.Create) -> verbs.Created:
         (FOLDER / "begun").touch()

@@ -49,7 +49,7 @@ def test_an_engine_that_is_gone_twice_ends_it_with_time_to_finish():
     """One miss may be a hiccup; nobody waits for an orphan, so it may finish what costs money when torn."""
     engine = Health(True, False, True, False, False)
     lifetime = Lifetime(engine, poll_seconds=0.01)
-    assert ended(lifetime) and engine.asked == 5 and lifetime.grace_seconds > 60
+    assert ended(lifetime) and engine.asked == 5 and lifetime.grace_seconds > 60 and not lifetime.is_asked
 
 
 def test_a_check_that_breaks_is_no_miss():
@@ -135,6 +135,7 @@ def test_both_signals_end_it_with_less_time_than_the_engine_gives(monkeypatch, h
         await asyncio.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(waiting, 2)
+        assert lifetime.is_asked
         return lifetime.grace_seconds
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -225,6 +225,34 @@ def test_nothing_new_is_created_once_the_run_is_cancelled_or_its_engine_gone(how
     assert run(scenario()) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("cancels_before", "cancels_after", "is_orderly"),
+    [(0, 1, True), (1, 1, False), (0, 2, False), (1, 0, False), (0, 0, False)],
+    ids=["closed", "interrupted while it creates", "interrupted at rest", "killed after an interrupt", "killed"],
+)
+def test_only_one_cancel_at_rest_is_a_sign_that_the_engine_has_stored_its_replies(cancels_before, cancels_after, is_orderly):
+    """An engine that is interrupted twice throws away what it has been told and not yet stored."""
+
+    async def create(request):
+        await asyncio.sleep(0.1)
+        return verbs.Created("i", {})
+
+    async def scenario():
+        core = FakeCore(create=create)
+        async with serving(core) as served:
+            call = served.stub.Create(P.CreateRequest(urn=URN))
+            await asyncio.sleep(0.05)
+            for _ in range(cancels_before):
+                await served.stub.Cancel(Empty())
+            await call
+            for _ in range(cancels_after):
+                await served.stub.Cancel(Empty())
+            await served.server.closed()
+        return core.replies
+
+    assert run(scenario()) == [(URN, "i"), *(["orderly end"] if is_orderly else [])]
+
+
 def test_a_mutation_that_fails_after_its_caller_is_gone_disturbs_nobody():
     """Its failure is noted, not lost in a warning of the event loop."""
 

@@ -181,6 +181,20 @@ def test_a_signal_lets_what_is_under_way_finish_within_what_the_engine_gives(tmp
         assert not is_done or call.result(timeout=1).id == "e1"
 
 
+@posix_only
+@pytest.mark.parametrize(("cancels", "is_orderly"), [(1, True), (2, False)])
+def test_the_signal_that_follows_the_only_cancel_is_the_end_of_the_run(tmp_path, cancels, is_orderly):
+    """What was created is in the state then, and needs no journal any more."""
+    with started(*SCRIPTED, str(tmp_path), NO_ENGINE) as process, spoken_to(process) as stub:
+        stub.Configure(P.ConfigureRequest(args=struct({"apiKey": KEY})), timeout=10)
+        stub.Create(P.CreateRequest(urn="u", type=TOKEN, properties=struct({})), timeout=10)
+        for _ in range(cancels):
+            stub.Cancel(Empty(), timeout=10)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=10)
+    assert (tmp_path / "orderly").exists() is is_orderly
+
+
 @contextlib.contextmanager
 def an_engine_that_starts(*command):
     """Start an engine of sorts: a process that starts the plugin and passes on its port and pid; killed, it takes nothing with it."""

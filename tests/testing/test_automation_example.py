@@ -19,7 +19,7 @@ from pulumi.automation._cmd import CommandResult
 from rich.console import Console
 
 from engine.harness import ROOT
-from pulumi_runpod_serverless.testing import LocalRunpod, Loops
+from pulumi_runpod_serverless.testing import InlinePrograms, LocalRunpod
 
 FILE = ROOT / "examples" / "automation" / "tenants.py"
 NAMES = [f"tenant{number}" for number in range(10)]
@@ -28,7 +28,7 @@ NAMES = [f"tenant{number}" for number in range(10)]
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """Load the example as a module, in a directory of the test's own; what its failing programs leave open is closed."""
-    loops = Loops()
+    programs = InlinePrograms()
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location("tenants", FILE)
     assert spec is not None and spec.loader is not None
@@ -36,9 +36,9 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     monkeypatch.setitem(sys.modules, "tenants", module)
     spec.loader.exec_module(module)
     program = module.Tenant.program
-    monkeypatch.setattr(module.Tenant, "program", lambda tenant: loops.noting(lambda: program(tenant))())
+    monkeypatch.setattr(module.Tenant, "program", lambda tenant: programs.made_of(lambda: program(tenant))())
     yield module
-    loops.close()
+    programs.close()
 
 
 class Meeting:

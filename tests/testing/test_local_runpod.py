@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import contextvars
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import pulumi
 import pytest
 from pulumi import automation
 
-from pulumi_runpod_serverless.testing import KEY, LocalRunpod, local_runpod
+from pulumi_runpod_serverless.testing import KEY, InlinePrograms, LocalRunpod, local_runpod
 from runpod_emulator.running import Running
 
 
@@ -50,6 +54,27 @@ def test_a_program_comes_up_against_the_emulator(runpod: LocalRunpod) -> None:
     assert up.outputs["url"].value == f"{runpod.emulator.url}/v2/{endpoint['id']}/run"
     assert runpod.stack(program).outputs()["url"].value == up.outputs["url"].value
     stack.destroy()
+
+
+@pytest.mark.parametrize(("code", "is_lost"), [(grpc.StatusCode.UNAVAILABLE, True), (grpc.StatusCode.INTERNAL, False)])
+def test_a_program_whose_engine_is_gone_before_its_last_message_has_not_failed(code: grpc.StatusCode, is_lost: bool) -> None:
+    """The Automation API sends a debug message after it has let the engine go."""
+
+    class Refused(grpc.RpcError, grpc.Call):
+        code = lambda self: code  # noqa: E731
+
+    class Engine:
+        def Log(self, request: object) -> None:
+            raise Refused
+
+    async def run() -> str:
+        pulumi.runtime.settings.SETTINGS.engine = Engine()
+        result = InlinePrograms().made_of(lambda: "result")()
+        with contextlib.nullcontext() if is_lost else pytest.raises(Refused):
+            pulumi.log.debug("the last words")
+        return result
+
+    assert contextvars.copy_context().run(asyncio.run, run()) == "result"
 
 
 def test_a_secret_of_the_configuration_is_one(runpod: LocalRunpod) -> None:

@@ -410,7 +410,7 @@ class Provider:
         await self._session.part(Creations).named(urn, id)
 
     async def orderly_end(self) -> None:
-        """Note that the engine ends the run, all its replies received."""
+        """Note that the engine ends the run, and has stored all that it was told."""
         await self._session.journal.orderly_end()
 
     async def invoke(self, request: Invoke) -> Invoked:

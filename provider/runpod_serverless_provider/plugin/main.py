@@ -89,6 +89,8 @@ async def _serve(engine_address: str | None, version: str, port_stream: int, ver
     os.write(port_stream, f"{port}\n".encode())  # only now: the engine connects at once
     try:
         await lifetime.wait(watch_engine=engine_address is not None)
+        if lifetime.is_asked:
+            await servicer.closed()
         draining = asyncio.ensure_future(servicer.drain(lifetime.grace_seconds))
         hurried = asyncio.ensure_future(lifetime.hurried.wait())
         await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)

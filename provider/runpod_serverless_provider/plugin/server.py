@@ -182,6 +182,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         self._api_keys: set[str] = set()
         self._mutations: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
+        self._cancels = 0
+        self._was_at_rest = False
 
     # -- shared by all RPCs
 
@@ -260,6 +262,15 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         _, pending = await asyncio.wait(set(self._mutations), timeout=grace_seconds)
         return not pending
 
+    async def closed(self) -> None:
+        """Note that the engine has closed the plugin; if it did so at its own end, it has stored all that it was told.
+
+        One Cancel belongs to each close. With more of them the run was interrupted, perhaps twice, and then the engine has thrown away
+        what was not stored yet.
+        """
+        if self._core is not None and self._cancels == 1 and self._was_at_rest:
+            await self._core.orderly_end()
+
     # -- the plugin itself
 
     @_rpc
@@ -295,8 +306,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     async def Cancel(self, call: Matter, request: Any) -> Any:
         """Answer at once. The engine calls it on every close; what is sent is finished, as tearing it would lose resources."""
         self._stop()
-        if self._core is not None and not self._mutations:
-            await self._core.orderly_end()
+        self._cancels += 1
+        self._was_at_rest = not self._mutations
         return Empty()
 
     @_rpc

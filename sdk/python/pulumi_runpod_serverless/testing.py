@@ -36,29 +36,52 @@ _CLOSE_SECONDS: Final = 10.0
 _WORKER_QUOTA: Final = 1000
 
 
-class Loops:
-    """The event loops in which the Automation API runs inline programs: it leaves them open where a program or its update fails."""
+class InlinePrograms:
+    """The programs that the Automation API runs in this process, without two flaws of it.
+
+    It leaves their event loops open where a program or its update fails; and as it logs once more after it has let the engine go, it
+    fails a run that is done where the engine is faster.
+    """
 
     def __init__(self) -> None:
-        self._found: list[asyncio.AbstractEventLoop] = []
+        self._loops: list[asyncio.AbstractEventLoop] = []
 
-    def noting(self, program: Callable[[], Any]) -> Callable[[], Any]:
-        """Make a program whose loops are known."""
+    def made_of(self, program: Callable[[], Any]) -> Callable[[], Any]:
+        """Make such a program."""
 
-        def noted() -> Any:
-            self._found.append(asyncio.get_running_loop())
+        def made() -> Any:
+            self._loops.append(asyncio.get_running_loop())
+            _let_log_outlive_its_engine()
             return program()
 
-        return noted
+        return made
 
     def close(self) -> None:
-        """Close them; their finalizers would warn in some later test."""
+        """Close the loops; their finalizers would warn in some later test."""
         deadline = time.monotonic() + _CLOSE_SECONDS
-        for loop in self._found:
+        for loop in self._loops:
             while loop.is_running() and time.monotonic() < deadline:  # its thread has yet to notice that the engine is gone
                 time.sleep(0.02)
             if not loop.is_running():
                 loop.close()
+
+
+def _let_log_outlive_its_engine() -> None:
+    """Let a message to an engine that is gone be lost, without an error."""
+    import grpc
+    from pulumi.runtime import settings
+
+    engine: Any = settings.get_engine()
+    log = engine.Log
+
+    def forgiving(request: Any) -> Any:
+        try:
+            return log(request)
+        except grpc.RpcError as problem:
+            if not isinstance(problem, grpc.Call) or problem.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+
+    engine.Log = forgiving
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,7 @@ class LocalRunpod:
     emulator: Running
     directory: Path
     variables: Mapping[str, str]
-    loops: Loops = field(default_factory=Loops, repr=False)
+    programs: InlinePrograms = field(default_factory=InlinePrograms, repr=False)
 
     def stack(
         self,
@@ -94,7 +117,7 @@ class LocalRunpod:
             env_vars=dict(self.variables),
             project_settings=automation.ProjectSettings(name=project, runtime="python"),
         )
-        made = automation.create_or_select_stack(name, project, self.loops.noting(program), opts=options)
+        made = automation.create_or_select_stack(name, project, self.programs.made_of(program), opts=options)
         if config:
             values = {key: automation.ConfigValue(value) if isinstance(value, str) else value for key, value in config.items()}
             made.set_all_config(values)
@@ -120,7 +143,7 @@ def local_runpod(directory: Path | None = None, *, emulator: Running | None = No
         variables = _variables(directory, emulator.url)
         stack.enter_context(_environment(variables))
         found = LocalRunpod(emulator, directory, variables)
-        stack.callback(found.loops.close)
+        stack.callback(found.programs.close)
         yield found
 
 
