@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until the engine is gone or a signal comes. The only line on stdout is the port."""
     version = plugin_version()
     arguments, _ = _parser(version).parse_known_args(argv)  # flags of a later engine are no reason to fail
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type] # its command line; it costs 5 MB where click and rich are there
     announce = _claim_stdout()
     try:
         return asyncio.run(_serve(arguments.engine, version, announce, _verbosity(arguments.verbosity)))
