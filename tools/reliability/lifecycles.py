@@ -143,7 +143,9 @@ class Life:
         elif step.what == "fault":
             self.has_fault = True
             self.account.app.faults.add(Fault(**step.how))
-        elif step.what in ("up", "replace", "refresh") or (step.what == "import" and step.name in stack.state):
+        elif step.what in ("up", "replace", "refresh") or (
+            step.what == "import" and step.name in stack.state and not stack.pending  # to whose ids nothing should refer any more
+        ):
             await self._operate(step)
 
     async def _by_hand(self, step: Step) -> None:
@@ -156,7 +158,11 @@ class Life:
             self.vanished.add(kept.id)
             await self.account.control("DELETE", path)
         else:
-            await self.account.control("PATCH", path, step.how)
+            live = await self.account.control("GET", path)
+            added = (
+                {"env": {**live["env"], **step.how["env"]}} if step.how.get("env") else {}
+            )  # nobody loses what a template brought
+            await self.account.control("PATCH", path, {**step.how, **added})
         await self.account.time.passing(60)
 
     async def _operate(self, step: Step) -> None:
@@ -260,6 +266,8 @@ REFUSALS: Final[tuple[str, ...]] = (
     "exceeds the maximum allowed for CPU instances",
     "network volume size cannot be reduced",  # somebody else made it larger, and the state does not know
     "It is gone from Runpod; run `pulumi refresh`",
+    "change datacenter, or the CPU size",
+    "for this resource, with other inputs than now; nothing was sent",  # what a killed run made of an id that is another one now
 )
 """What may be said without a fault: the program asks for what cannot be."""
 

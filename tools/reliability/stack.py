@@ -312,7 +312,8 @@ class Stack:
         if (plan := await self.diff(kept, inputs)).changes != P.DiffResponse.DIFF_NONE:
             self.wrong.append(f"what an import of {name} stated is a change: {sorted(plan.detailedDiff)}")
         self.state[name] = kept
-        self.program[name] = MessageToDict(kept.inputs)
+        others = {other.id: Ref(kind_of(other.name)) for other in self.state.values()}
+        self.program[name] = _referring(MessageToDict(kept.inputs), others)
         self.accepted[name] = copy.deepcopy(self.program[name])
         self.drifted.discard(name)
 
@@ -344,6 +345,15 @@ class Stack:
         for part, old, new in (("inputs", kept.inputs, found.inputs), ("outputs", kept.outputs, found.properties)):
             if _opened(MessageToDict(old)) != _opened(MessageToDict(new)):
                 self.wrong.append(f"{subject}: other {part}: {_differences(old, new)}")
+
+
+def _referring(value: Any, others: Mapping[str, Ref]) -> Any:
+    """Put references in the place of ids, as who imports into a program does."""
+    if isinstance(value, Mapping):
+        return {key: _referring(item, others) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_referring(item, others) for item in value]
+    return others.get(value, value) if isinstance(value, str) else value
 
 
 def _opened(value: Any) -> Any:

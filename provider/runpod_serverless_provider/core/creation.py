@@ -124,7 +124,8 @@ class Creations:
         except ProviderFailure as problem:
             doubt.cause += f", and looking for it failed: {problem}"
             raise doubt.advised(_advice(order, ())) from None
-        named = [item for item in listed if item.get("name") == order.name and str(item.get("id")) not in self._claimed]
+        others = self._claimed | self._named.get(order.urn, set())
+        named = [item for item in listed if item.get("name") == order.name and str(item["id"]) not in others]
         if order.is_name_generated:
             ours = named
         else:

@@ -72,20 +72,25 @@ def is_ours(
         return False
     if any(observed.get(path) != value for path, value in order.planned.items()):
         return False
-    if before is not None and str(item["id"]) in before:
+    if was_there(item, server_date, before):
         return False
-    return _is_not_before(str(item["createdAt"]), server_date) if "createdAt" in item else before is not None
+    return _is_since(item["createdAt"], server_date) is True if "createdAt" in item else before is not None
 
 
-def _is_not_before(created_at: str, server_date: str | None) -> bool:
-    """Compare two times of the server's own clock, in whole seconds."""
+def was_there(item: Mapping[str, Any], server_date: str | None, before: frozenset[str] | None) -> bool:
+    """Say whether `item` surely was there before a POST, so that it is not what that made."""
+    return str(item["id"]) in (before or ()) or _is_since(item.get("createdAt"), server_date) is False
+
+
+def _is_since(created_at: Any, server_date: str | None) -> bool | None:
+    """Compare two times of the server's own clock, in whole seconds; None where that cannot be told."""
     if server_date is None:
-        return False
+        return None
     try:
-        made = datetime.fromisoformat(created_at.replace("Z", "+00:00"))
+        made = datetime.fromisoformat(str(created_at).replace("Z", "+00:00"))
         return made.timestamp() // 1 >= parsedate_to_datetime(server_date).timestamp() // 1
     except ValueError:
-        return False
+        return None
 
 
 class Leftovers:
@@ -104,7 +109,7 @@ class Leftovers:
         journal = self._session.journal
         left = []
         for entry in await self._ended(order):
-            items = [item for item in await self._locate(order, entry) if str(item.get("id")) not in named]
+            items = await self._locate(order, entry, named)
             if items:
                 left.append((entry, items))
             else:
@@ -141,12 +146,12 @@ class Leftovers:
             await api.pause(_LOOK_SECONDS)
             waited += _LOOK_SECONDS
 
-    async def _locate(self, order: Order, entry: Unfinished) -> list[Mapping[str, Any]]:
+    async def _locate(self, order: Order, entry: Unfinished, named: Container[str]) -> list[Mapping[str, Any]]:
         """Return what the creation may have made; the server may carry it out for a time after its POST."""
         if entry.id is not None:
-            return await self._one(order, entry.id)
+            return [] if entry.id in named else await self._one(order, entry.id)
         api = self._session.api
-        found = await self._look(order, entry)
+        found = await self._look(order, entry, named)
         rest = api.settle_seconds - entry.age_seconds
         if not found and rest > 0:
             said = f"an earlier run was killed while it created this {order.resource.noun}"
@@ -154,7 +159,7 @@ class Leftovers:
             await api.pause(rest)
             if api.is_stopped:
                 raise Refused(f"{said}, and whether there is one now is not known yet; nothing was sent")
-            found = await self._look(order, entry)
+            found = await self._look(order, entry, named)
         return found
 
     async def _one(self, order: Order, id: str) -> list[Mapping[str, Any]]:
@@ -165,19 +170,22 @@ class Leftovers:
                 return []
             raise problem.explained(f"reading the {order.resource.noun} {id!r}, which an earlier run created") from None
 
-    async def _look(self, order: Order, entry: Unfinished) -> list[Mapping[str, Any]]:
-        """Return the objects of that name: the only one, where it is surely what the creation made."""
-        listings, resource = self._session.part(Listings), order.resource
+    async def _look(self, order: Order, entry: Unfinished, named: Container[str]) -> list[Mapping[str, Any]]:
+        """Return the objects of that name: the only one, where it is surely what the creation made.
+
+        What is in the state, or was there before the creation, is no reason for doubt.
+        """
+        listings, resource, before = self._session.part(Listings), order.resource, entry.intent.before
         listings.forget(resource.path)
         listed = await listings.get(resource.path, resource.list_key, order.voice)
-        named = [item for item in listed if item.get("name") == entry.intent.name and str(item.get("id")) not in self._claimed]
-        if not named or entry.intent.is_name_generated:
-            return named
-        before = entry.intent.before
-        ours = [item for item in named if is_ours(order, item, entry.server_date, before, self._session)]
-        if ours != named:
-            raise _refused(order, [str(item["id"]) for item in named], "or found it there")
-        return named
+        found = [item for item in listed if item.get("name") == entry.intent.name and str(item["id"]) not in self._claimed]
+        found = [item for item in found if str(item["id"]) not in named]
+        if entry.intent.is_name_generated:
+            return found
+        found = [item for item in found if not was_there(item, entry.server_date, before)]
+        if not all(is_ours(order, item, entry.server_date, before, self._session) for item in found):
+            raise _refused(order, [str(item["id"]) for item in found], "or found it there")
+        return found
 
     async def _discard(self, order: Order, id: str) -> None:
         """Delete what no PATCH could give its new name."""

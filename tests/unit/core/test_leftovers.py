@@ -277,17 +277,43 @@ def test_several_are_doubt(world):
         run(world, "Endpoint")
 
 
-def test_a_fixed_name_that_others_have_is_doubt(world, monkeypatch):
-    """It may have been there before the killed run."""
-    world.seed(networkVolumes=[{"name": "mine", "size": 20, "dataCenter": "EU-RO-1", "type": "STANDARD"}])
+@pytest.mark.parametrize("since", [False, True], ids=["before", "since"])
+def test_only_what_may_be_of_the_killed_run_is_doubt(world, monkeypatch, since):
+    """A namesake that was there before its POST is not what it made, so that there are two then; a later one of other settings may be."""
+    there = [{"name": "mine", "size": 30, "dataCenter": "EU-RO-1", "type": "STANDARD"}]
+    if not since:
+        world.seed(networkVolumes=there)
     world.fault(method="POST", path="/v2/network-volumes", action="reset-before")
     die(world, monkeypatch)
     with pytest.raises(Died):
         run(world, "NetworkVolume", FIXED)
     monkeypatch.undo()
     world.kill()
-    with pytest.raises(Refused, match=r"created the network volume '.*' for this resource, or found it there"):
-        run(world, "NetworkVolume", FIXED)
+    if since:
+        world.seed(networkVolumes=there)
+        with pytest.raises(Refused, match=r"created the network volume '.*' for this resource, or found it there"):
+            run(world, "NetworkVolume", FIXED)
+    else:
+        assert run(world, "NetworkVolume", FIXED).outputs["size"] == 20
+        assert [item["size"] for item in own(world, "NetworkVolume")] == [30, 20]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_state_holds_is_no_doubt_of_its_own_replacement(world, monkeypatch, kind):
+    """It has the fixed name, too; nobody is to delete it, or to import it, for a creation that made nothing."""
+    old = run(world, kind, FIXED)
+    reply(world, old)
+    world.kill()
+    old.difference({**KINDS[kind][2], **FIXED})
+    world.fault(method="POST", path=KINDS[kind][1], action="status", status=503, times=3)
+    with pytest.raises(OutcomeUnknown) as caught:
+        run(world, kind, FIXED)
+    assert old.id not in str(caught.value)
+    world.kill()
+    old.difference({**KINDS[kind][2], **FIXED})
+    if kind == "PodTemplate":  # whose names are unique
+        world.drift("templates", old.id, name="renamed")
+    assert run(world, kind, FIXED).id not in (old.id, "")
 
 
 def test_two_runs_do_not_take_the_same(world):
