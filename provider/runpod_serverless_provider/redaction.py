@@ -9,23 +9,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from .core.values import Path, leaves
+from .core.values import Path, get_in, leaves
 
 PLACEHOLDER: Final = "[secret]"
 _SHORTEST_RAW: Final = 4
-
-
-def is_covered(path: Path, secrets: frozenset[Path]) -> bool:
-    """Say whether `path` or one of its ancestors is in `secrets`."""
-    return any(path[:length] in secrets for length in range(len(path) + 1))
 
 
 def secret_leaves(values: Mapping[str, Any], secrets: frozenset[Path]) -> frozenset[tuple[Path, str]]:
     """Collect all secret leaves as texts; numbers count by their digits, booleans and empty texts hold nothing worth hiding."""
     return frozenset(
         (path, str(leaf))
-        for path, leaf in (leaves(values) if secrets else ())
-        if isinstance(leaf, str | int | float) and not isinstance(leaf, bool) and leaf != "" and is_covered(path, secrets)
+        for secret in secrets
+        for path, leaf in leaves(get_in(values, secret), secret)
+        if isinstance(leaf, str | int | float) and not isinstance(leaf, bool) and leaf != ""
     )
 
 

@@ -22,7 +22,6 @@ from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import Failure
 from runpod_serverless_provider.core.values import leaves
 from runpod_serverless_provider.plugin.wire import Malformed, decode, encode
-from runpod_serverless_provider.redaction import is_covered
 
 SEED = 20261124
 TYPED = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNIMPLEMENTED")
@@ -81,7 +80,7 @@ def test_decoding_never_fails_but_with_malformed():
         written = encode(values, secrets, allow_unknown=True)
         again, same_secrets = decode(written)
         assert plain(encode(again, same_secrets, allow_unknown=True)) == plain(written)
-        assert all(is_covered(path, secrets) for path in same_secrets)
+        assert all(any(path[:length] in secrets for length in range(len(path) + 1)) for path in same_secrets)
         encode(values, secrets, allow_unknown=False)
     assert told and not found_in("".join(told))
 

@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, ValidatorFunctionWrapHandler, create_model, field_validator
@@ -225,7 +225,7 @@ class Facts:
         """The property's name as users write it."""
         return str(self.path[-1])
 
-    @property
+    @cached_property
     def at(self) -> At:
         """Where the field sits in the API."""
         return self.marker(At) or At(self.name, is_read=self.marker(WriteOnly) is None)
@@ -237,7 +237,13 @@ class Facts:
 
     def marker(self, kind: type[_M]) -> _M | None:
         """Return the field's marker of one kind, if it has one."""
-        return next((item for item in self.info.metadata if isinstance(item, kind)), None)
+        if kind not in self._markers:
+            self._markers[kind] = next((item for item in self.info.metadata if isinstance(item, kind)), None)
+        return cast("_M | None", self._markers[kind])
+
+    @cached_property
+    def _markers(self) -> dict[type[Any], Any]:
+        return {}
 
 
 _M = typing.TypeVar("_M")
@@ -303,6 +309,7 @@ def facts_by_path(model: type[Inputs]) -> Mapping[Path, Facts]:
     return {item.path: item for item in facts(model)}
 
 
+@lru_cache(maxsize=4096)  # the keys of maps are the program's
 def facts_at(model: type[Inputs], path: Path) -> Facts:
     """Return the facts of the innermost declared field on `path` (a key of a free map counts as its map)."""
     declared = facts_by_path(model)

@@ -58,7 +58,7 @@ def compare(
     server's, and to state it as it is changes nothing. `defaulted` are the paths in `planned` that the program left out.
     """
     patterns = [parse_pattern(pattern) for pattern in ignored]
-    defaults = [parse_pattern(pattern) for pattern in defaulted]
+    defaults = {parse_pattern(path) for path in defaulted}
     seen = {path[0] for path in observed}
     places = {facts_at(model, path).at.path for path in planned}
     brought = {place for path in planned if (copied := facts_at(model, path).marker(Brings)) for place in copied.places}
@@ -70,7 +70,7 @@ def compare(
             continue
         found = observed.get(path)
         facts = facts_at(model, path)
-        is_default = any(is_at_or_below(path, default) for default in defaults)
+        is_default = any(path[:length] in defaults for length in range(1, len(path) + 1))
         is_new_here = is_default and isinstance(facts.effect, StateOnly)  # the state is of a version without the property
         if old is None and (found == new or is_new_here):  # what was the server's choice is now stated as it is
             continue

@@ -696,9 +696,7 @@ def _shadowed(managed: Leaves) -> dict[Path, Any]:
 def _foreign_env(found: Mapping[str, Any], managed: Leaves, outputs: Mapping[str, Any]) -> dict[Path, Any]:
     """Variables that somebody else set, where the program sets any, and inherited ones that are others now; one that is gone is empty."""
     live, inherited = found.get("env") or {}, outputs.get("inheritedEnv") or {}
-    known_as_gone = {
-        key for key in inherited if key not in live and managed.get(("env", key)) == ""
-    }  # since a refresh before this one
+    known_as_gone = {key for key in inherited if key not in live and managed.get(("env", key)) == ""}  # by an earlier refresh
     own = _own_env(managed) - known_as_gone
     counted = {**inherited, **(live if own else {})}
     foreign = [key for key in counted if key not in own and key not in _PLATFORM_KEYS and live.get(key) != inherited.get(key)]
