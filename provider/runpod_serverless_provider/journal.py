@@ -1,7 +1,7 @@
 """The journal of creations: what a killed process leaves behind is found by the next one. A SQLite file under Pulumi's home.
 
 A row is written, and on the disk, before its POST leaves. It goes once a state is known to hold what was created. The file holds
-names, ids and URNs, and for the inputs a digest that says nothing without the API key.
+names, ids and URNs, and for the inputs and for secret names digests that say nothing without the API key.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from .configuration import PACKAGE, Configuration
 from .core.ports import Intent, Unfinished, Voice
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """`user_version` of the file."""
-_STORED_SECONDS: Final = 15.0
-"""An engine that was told an id and still works after this time has stored it."""
+_STORED_SECONDS: Final = 5.0
+"""An engine that is interrupted has stored what it was told so long ago."""
 _BUSY_SECONDS: Final = 10.0
 _TABLE: Final = """
-create table if not exists creations (
-    number text primary key, scope text not null, urn text not null, writer text not null, path text not null, name text not null,
-    is_name_generated integer not null, digest text not null, before text, server_date text, sent_at real not null, id text
+drop table if exists creations;
+create table creations (
+    number text primary key, scope text not null, key text not null, urn text not null, writer text not null, path text not null,
+    name text not null, is_name_generated integer not null, digest text not null, before text, server_date text, sent_at real not null,
+    id text
 ) strict;
-create index if not exists creations_by_urn on creations (scope, urn);
+create index creations_by_urn on creations (scope, urn);
+create table takeovers (scope text not null, urn text not null, id text not null, primary key (scope, urn, id)) strict;
 """
 
 _Statement = tuple[str, tuple[Any, ...]]
@@ -60,6 +63,7 @@ class SqliteJournal:
         self._directory = directory
         self._scope = hashlib.sha256(f"{backend}\n{base_url}".encode()).hexdigest()
         self._key = api_key.encode()
+        self._key_digest = self.digest("")
         self._voice = voice
         self._clock = clock
         self._wall_clock = wall_clock
@@ -69,8 +73,9 @@ class SqliteJournal:
         self._reader: sqlite3.Connection | None = None
         self._life: sqlite3.Connection | None = None
         self._is_useless = False
-        self._open: dict[tuple[str, str, str | None], str] | None = None
-        self._own: dict[str, tuple[str, str]] = {}
+        self._open: dict[tuple[str, str | None], str] | None = None
+        self._taken: set[tuple[str, str]] | None = None
+        self._own: dict[str, str] = {}
         self._replied: dict[str, float] = {}
         self._waiting: list[tuple[_Statement, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -82,7 +87,7 @@ class SqliteJournal:
         return hmac.new(self._key, text.encode(), "sha256").hexdigest()
 
     async def unfinished(self, urn: str) -> list[Unfinished]:
-        """Return what other processes left open for `urn`, oldest first."""
+        """Return what is open for `urn`, oldest first."""
         if self._file is None and not self._path.exists():
             return []
         if self._reader is None and not self._is_useless:  # a reader never waits for who writes
@@ -95,6 +100,7 @@ class SqliteJournal:
         row = (
             number,
             self._scope,
+            self._key_digest,
             intent.urn,
             self._writer,
             intent.path,
@@ -104,21 +110,36 @@ class SqliteJournal:
             before,
         )
         await self._write(
-            f"insert or replace into creations values ({', '.join('?' * 12)})", *row, server_date, self._wall_clock(), None
+            f"insert or replace into creations values ({', '.join('?' * 13)})", *row, server_date, self._wall_clock(), None
         )
-        self._own[number] = (intent.urn, "")
+        self._own[number] = ""
 
     async def created(self, number: str, id: str) -> None:
         """Note what the answer named. Nobody waits for the disk: without the id, the object is found by its name."""
         self._enqueue("update creations set id = ? where number = ?", id, number)
-        self._own[number] = (self._own[number][0], id)
+        self._own[number] = id
 
     async def take(self, number: str, id: str) -> bool:
         """Make an unfinished creation this process's own."""
         urn = await self._safely(lambda: self._take(number, id))
-        if urn is not None:
-            self._own[number] = (urn, id)
-        return urn is not None
+        if urn is None:
+            return False
+        self._own[number] = id
+        if self._taken is not None:
+            self._taken.add((urn, id))
+        return True
+
+    async def was_taken_over(self, urn: str, id: str) -> bool:
+        """Say whether a run has taken `id` over."""
+        if self._taken is None:
+            self._taken = await self._safely(self._takeovers) or set() if self._path.exists() else set()
+        return (urn, id) in self._taken
+
+    async def settle_takeover(self, urn: str, id: str) -> None:
+        """Forget a takeover."""
+        if await self.was_taken_over(urn, id) and self._taken is not None:
+            self._taken.discard((urn, id))
+            await self._write("delete from takeovers where scope = ? and urn = ? and id = ?", self._scope, urn, id)
 
     async def forget(self, number: str) -> None:
         """Drop a creation."""
@@ -131,21 +152,22 @@ class SqliteJournal:
         """Drop a creation whose id the engine names, or whose generated name."""
         if self._open is None:
             self._open = await self._safely(self._list) or {} if self._path.exists() else {}
-        own = [number for number, made in self._own.items() if made == (urn, id)]
-        for number in {*own, *(self._open.pop(key, None) for key in ((urn, "id", id), (urn, "name", name)))} - {None}:
+        own = [number for number, made in self._own.items() if made == id]
+        for number in {*own, *(self._open.pop(key, None) for key in (("id", id), ("name", name)))} - {None}:
             await self.forget(str(number))
 
-    def replied(self, urn: str, id: str) -> None:
+    def replied(self, id: str) -> None:
         """Note that the engine was told the id."""
         now = self._clock()
-        stored = [number for number, since in self._replied.items() if now - since > _STORED_SECONDS]
-        self._replied.update((number, now) for number, made in self._own.items() if made == (urn, id))
-        if stored:
-            self._confirm(stored)
+        self._replied.update((number, now) for number, made in self._own.items() if made == id)
 
-    async def orderly_end(self) -> None:
-        """Drop the creations whose id the engine was told."""
-        self._confirm(list(self._replied))
+    async def ended(self, *, is_orderly: bool) -> None:
+        """Drop the creations that the engine has stored."""
+        latest = self._clock() - (0.0 if is_orderly else _STORED_SECONDS)
+        for number in [number for number, since in self._replied.items() if since <= latest]:
+            self._own.pop(number, None)
+            self._replied.pop(number, None)
+            self._enqueue("delete from creations where number = ?", number)
         if self._writing is not None:
             await self._writing
 
@@ -156,12 +178,6 @@ class SqliteJournal:
         await asyncio.to_thread(self._close)
 
     # -- writing: what comes together goes to the disk together
-
-    def _confirm(self, numbers: Iterable[str]) -> None:
-        for number in numbers:
-            self._own.pop(number, None)
-            self._replied.pop(number, None)
-            self._enqueue("delete from creations where number = ?", number)
 
     async def _write(self, sql: str, *values: Any) -> None:
         await self._enqueue(sql, *values)
@@ -174,14 +190,18 @@ class SqliteJournal:
         return done
 
     async def _write_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            statements = [statement for statement, _ in batch]
-            await self._safely(lambda statements=statements: self._commit(statements))  # type: ignore[misc]
-            for _, done in batch:
-                if not done.cancelled():
-                    done.set_result(None)
-        self._writing = None
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                statements = [statement for statement, _ in batch]
+                try:
+                    await self._safely(lambda statements=statements: self._commit(statements))  # type: ignore[misc]
+                finally:
+                    for _, done in batch:
+                        if not done.cancelled():
+                            done.set_result(None)
+        finally:
+            self._writing = None
 
     # -- the file; all below runs in threads, one at a time
 
@@ -200,7 +220,7 @@ class SqliteJournal:
             return None
         try:
             return work() if is_quick else await asyncio.to_thread(locked)
-        except (sqlite3.Error, OSError, ValueError) as problem:
+        except Exception as problem:  # noqa: BLE001 - a disk that is full, a thread that cannot start: nothing of it may stop a run
             if not self._is_useless:
                 self._is_useless = True
                 await self._voice.warn(
@@ -235,24 +255,30 @@ class SqliteJournal:
             self._file = file
         return self._file
 
-    def _commit(self, statements: Iterable[_Statement]) -> None:
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write as a process that counts as living."""
         file = self._connected()
         file.execute("begin immediate")
         try:
             if self._life is None:
                 self._live()
-            for sql, values in statements:
-                file.execute(sql, values)
+            yield file
             file.execute("commit")
         except BaseException:
             file.execute("rollback")
             raise
 
+    def _commit(self, statements: Iterable[_Statement]) -> None:
+        with self._transaction() as file:
+            for sql, values in statements:
+                file.execute(sql, values)
+
     def _find(self, urn: str) -> list[Unfinished]:
-        columns = "number, urn, path, name, is_name_generated, digest, before, server_date, sent_at, id, writer"
-        asked = f"select {columns} from creations where scope = ? and urn = ? and writer <> ? order by sent_at"
+        columns = "number, urn, path, name, is_name_generated, digest, before, server_date, sent_at, id, writer, key"
+        asked = f"select {columns} from creations where scope = ? and urn = ? order by sent_at"
         assert self._reader is not None
-        rows = self._reader.execute(asked, (self._scope, urn, self._writer)).fetchall()
+        rows = self._reader.execute(asked, (self._scope, urn)).fetchall()
         now = self._wall_clock()
         return [
             Unfinished(
@@ -263,30 +289,33 @@ class SqliteJournal:
                 server_date=row[7],
                 age_seconds=max(0.0, now - row[8]),
                 id=row[9],
-                is_under_way=self._is_alive(row[10]),
+                is_under_way=row[10] != self._writer and self._is_alive(row[10]),
+                is_own=row[10] == self._writer,
+                has_this_key=row[11] == self._key_digest,
             )
             for row in rows
         ]
 
     def _take(self, number: str, id: str) -> str | None:
         """Give the URN of what was taken."""
-        self._commit(())  # from now on this process counts as living
-        asked = "select urn, writer from creations where number = ?"
-        found = self._connected().execute(asked, (number,)).fetchone()
-        if found is None or self._is_alive(found[1]):
-            return None
-        urn, writer = found
-        taken = self._connected().execute(
-            "update creations set writer = ?, id = ? where number = ? and writer = ?", (self._writer, id, number, writer)
-        )
-        return str(urn) if taken.rowcount else None
+        with self._transaction() as file:
+            found = file.execute("select urn, writer from creations where number = ?", (number,)).fetchone()
+            if found is None or (found[1] != self._writer and self._is_alive(found[1])):
+                return None
+            file.execute("update creations set writer = ?, id = ? where number = ?", (self._writer, id, number))
+            file.execute("insert or ignore into takeovers values (?, ?, ?)", (self._scope, found[0], id))
+            return str(found[0])
 
-    def _list(self) -> dict[tuple[str, str, str | None], str]:
+    def _takeovers(self) -> set[tuple[str, str]]:
+        asked = "select urn, id from takeovers where scope = ?"
+        return {(urn, id) for urn, id in self._connected().execute(asked, (self._scope,))}
+
+    def _list(self) -> dict[tuple[str, str | None], str]:
         asked = (
-            "select urn, iif(id is null, 'name', 'id'), coalesce(id, name), number from creations "
+            "select iif(id is null, 'name', 'id'), coalesce(id, name), number from creations "
             "where scope = ? and (id is not null or is_name_generated)"
         )
-        return {(urn, kind, known): number for urn, kind, known, number in self._connected().execute(asked, (self._scope,))}
+        return {(kind, known): number for kind, known, number in self._connected().execute(asked, (self._scope,))}
 
     # -- who lives: each writer holds a lock on a file of its own, which the system lets go of when the process ends, however it does
 

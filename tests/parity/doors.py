@@ -195,8 +195,12 @@ class GrpcDoor(Door):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+
+        async def connect(configuration: object) -> Any:
+            return world.provider
+
         servicer = Server(
-            connect=lambda _: world.provider,
+            connect=connect,
             schema=str,
             version="1.2.3",
             engine=Engine(),

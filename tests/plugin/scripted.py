@@ -25,11 +25,11 @@ class Core:
     def secret_paths(self, token: str) -> frozenset[Any]:
         return frozenset()
 
-    def replied(self, urn: str, id: str) -> None:
+    def replied(self, id: str) -> None:
         """Keep nothing."""
 
-    async def orderly_end(self) -> None:
-        (FOLDER / "orderly").touch()
+    async def ended(self, *, is_orderly: bool) -> None:
+        (FOLDER / ("orderly" if is_orderly else "interrupted")).touch()
 
     async def create(self, request: verbs.Create) -> verbs.Created:
         (FOLDER / "begun").touch()
@@ -44,5 +44,10 @@ class Core:
         return verbs.Created("e1", {})
 
 
-wiring.Wiring.connect = lambda self, configuration: Core()  # type: ignore[assignment, return-value, misc]
+async def connect(self: wiring.Wiring, configuration: Any) -> Core:
+    """Stand in for `Wiring.connect`."""
+    return Core()
+
+
+wiring.Wiring.connect = connect  # type: ignore[assignment, method-assign]
 sys.exit(main.main(sys.argv[2:]))

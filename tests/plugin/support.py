@@ -89,11 +89,11 @@ class FakeCore:
     async def list_all(self, request: verbs.List) -> list[verbs.Listed]:
         return await self._answer("list_all", request)
 
-    def replied(self, urn: str, id: str) -> None:
-        self.replies.append((urn, id))
+    def replied(self, id: str) -> None:
+        self.replies.append(id)
 
-    async def orderly_end(self) -> None:
-        self.replies.append("orderly end")
+    async def ended(self, *, is_orderly: bool) -> None:
+        self.replies.append("orderly end" if is_orderly else "end")
 
     def secret_paths(self, token: str) -> frozenset[Any]:
         if token != TOKEN:
@@ -152,7 +152,7 @@ async def serving(
     """Serve `core` over a real socket; configured with `KEY` unless told otherwise."""
     engine, connected = FakeEngine(), []
 
-    def connect(configuration: Configuration) -> FakeCore:
+    async def connect(configuration: Configuration) -> FakeCore:
         connected.append(configuration)
         return core or FakeCore()
 

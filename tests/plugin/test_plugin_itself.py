@@ -226,11 +226,11 @@ def test_nothing_new_is_created_once_the_run_is_cancelled_or_its_engine_gone(how
 
 
 @pytest.mark.parametrize(
-    ("cancels_before", "cancels_after", "is_orderly"),
-    [(0, 1, True), (1, 1, False), (0, 2, False), (1, 0, False), (0, 0, False)],
+    ("cancels_before", "cancels_after", "ended"),
+    [(0, 1, ["orderly end"]), (1, 1, ["end"]), (0, 2, ["end"]), (1, 0, []), (0, 0, [])],
     ids=["closed", "interrupted while it creates", "interrupted at rest", "killed after an interrupt", "killed"],
 )
-def test_only_one_cancel_at_rest_is_a_sign_that_the_engine_has_stored_its_replies(cancels_before, cancels_after, is_orderly):
+def test_only_one_cancel_at_rest_is_a_sign_that_the_engine_has_stored_its_replies(cancels_before, cancels_after, ended):
     """An engine that is interrupted twice throws away what it has been told and not yet stored."""
 
     async def create(request):
@@ -250,7 +250,21 @@ def test_only_one_cancel_at_rest_is_a_sign_that_the_engine_has_stored_its_replie
             await served.server.closed()
         return core.replies
 
-    assert run(scenario()) == [(URN, "i"), *(["orderly end"] if is_orderly else [])]
+    assert run(scenario()) == ["i", *ended]
+
+
+def test_an_attached_provider_ends_one_run_before_the_next():
+    """The next engine configures it anew; nothing else tells it that the one before has gone."""
+
+    async def scenario():
+        core = FakeCore()
+        async with serving(core) as served:
+            await served.stub.Cancel(Empty())
+            await served.stub.Configure(P.ConfigureRequest(args=struct({"apiKey": KEY})))
+            await served.stub.Configure(P.ConfigureRequest(args=struct({"apiKey": KEY})))
+        return core.replies
+
+    assert run(scenario()) == ["orderly end"]
 
 
 def test_a_mutation_that_fails_after_its_caller_is_gone_disturbs_nobody():

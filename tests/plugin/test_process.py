@@ -346,7 +346,7 @@ def test_the_wiring_connects_the_real_core_and_closes_its_connections(tmp_path):
     async def scenario():
         wiring = Wiring("1.2.3")
         wiring.stop()
-        core = wiring.connect(resolve({"apiKey": KEY}, {}, tmp_path))
+        core = await wiring.connect(resolve({"apiKey": KEY}, {}, tmp_path))
         secrets = core.secret_paths(TOKEN)
         schema = wiring.schema()
         await wiring.aclose()
@@ -363,7 +363,7 @@ def test_a_stop_holds_for_the_run_it_was_meant_for(tmp_path):
         wiring = Wiring("1.2.3")
         told = []
         for base_url in ("http://127.0.0.1:1", "http://127.0.0.1:1"):
-            wiring.connect(resolve({"apiKey": KEY, "baseUrl": base_url}, {}, tmp_path))
+            await wiring.connect(resolve({"apiKey": KEY, "baseUrl": base_url}, {}, tmp_path))
             client = wiring._client
             if not told:
                 wiring.stop()

@@ -116,14 +116,14 @@ class World:
         journal = self._open_journal() if self._journal_directory else None
         self.provider = Provider(RESOURCES, client, self.settings, FUNCTIONS, lambda: self._now, journal)
 
-    def _open_journal(self, backend: str | None = "file:///state") -> SqliteJournal:
+    def _open_journal(self, backend: str | None = "file:///state", api_key: str = "key") -> SqliteJournal:
         assert self._journal_directory is not None
         self._journals.append(
             SqliteJournal(
                 self._journal_directory,
                 backend=backend,
                 base_url="https://emulator/v2",
-                api_key="key",
+                api_key=api_key,
                 voice=self.notes,
                 clock=lambda: self._now,
                 wall_clock=self.app.world.clock.now,
@@ -131,7 +131,7 @@ class World:
         )
         return self._journals[-1]
 
-    def kill(self, *, backend: str | None = "file:///state") -> None:
+    def kill(self, *, backend: str | None = "file:///state", api_key: str = "key") -> None:
         """End the process of the provider without a word, and begin the one of another run."""
         if writing := self._journals[-1]._writing:
             self.run(writing)  # a killed engine leaves the provider the time for it
@@ -139,7 +139,7 @@ class World:
         if life is not None:
             life.close()
         self.restart()
-        self.provider._session.journal = self._open_journal(backend)
+        self.provider._session.journal = self._open_journal(backend, api_key)
 
     async def _sleep(self, seconds: float) -> None:
         """Let the server's time pass instead of ours."""

@@ -33,7 +33,7 @@ async def main():
         await journal.send(f"{{sys.argv[3]}}-{{number}}", Intent({URN!r}, "/serverless", "x", True, "d"), None)
     if sys.argv[4:]:
         await journal.created(f"{{sys.argv[3]}}-0", sys.argv[4])
-        await journal.orderly_end()
+        await journal.ended(is_orderly=True)
     print("written", flush=True)
     sys.stdin.read()
 
@@ -74,7 +74,8 @@ def test_a_killed_process_leaves_what_it_has_sent(tmp_path):
         (left,) = await journal.unfinished(URN)
         assert not left.is_under_way and left.intent == Intent(URN, "/serverless", "x", True, "d")
         assert await journal.take(left.number, "e1")
-        assert await journal.unfinished(URN) == []  # it is this process's own
+        (own,) = await journal.unfinished(URN)
+        assert own.is_own and not own.is_under_way
         await journal.aclose()
         other = opened(tmp_path)
         (left,) = await other.unfinished(URN)
@@ -174,9 +175,9 @@ def test_only_what_is_needed_is_touched(tmp_path):
         journal = opened(tmp_path / "deep" / "journal")
         assert await journal.unfinished(URN) == []
         await journal.named(URN, "e1", "x")
-        journal.replied(URN, "e1")
+        journal.replied("e1")
         await journal.forget("1")
-        await journal.orderly_end()
+        await journal.ended(is_orderly=True)
         await journal.aclose()
 
     asyncio.run(scenario())
@@ -246,8 +247,8 @@ def test_a_journal_that_cannot_be_kept_stops_nothing(tmp_path, damage, monkeypat
         journal = opened(home, notes=notes)
         await journal.send("1", INTENT, None)
         await journal.created("1", "e1")
-        journal.replied(URN, "e1")
-        await journal.orderly_end()
+        journal.replied("e1")
+        await journal.ended(is_orderly=True)
         assert await journal.unfinished(URN) == [] and not await journal.take("1", "e1")
         await journal.named(URN, "e1", None)
         await journal.aclose()
@@ -255,6 +256,25 @@ def test_a_journal_that_cannot_be_kept_stops_nothing(tmp_path, damage, monkeypat
     asyncio.run(scenario())
     (said,) = notes.warnings
     assert said.startswith(f"no journal can be kept in {home} (") and said.endswith("The directory is set by PULUMI_HOME")
+
+
+def test_a_thread_that_cannot_start_leaves_nobody_waiting(tmp_path, monkeypatch):
+    """Limits of the system may forbid it, for a moment."""
+    notes = Notes()
+
+    async def refuse(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    async def scenario():
+        journal = opened(tmp_path, notes=notes)
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "to_thread", refuse)
+            await asyncio.wait_for(journal.send("1", INTENT, None), 10)
+        await asyncio.wait_for(journal.send("2", INTENT, None), 10)
+        await journal.aclose()
+
+    asyncio.run(scenario())
+    assert ["can't start new thread" in text for text in notes.warnings] == [True]
 
 
 def test_a_batch_that_fails_leaves_nothing_half_done(tmp_path):

@@ -91,7 +91,7 @@ class Account:
         """Begin another process of the provider, which wants to be configured, once the one before has ended; `is_killed`: at once."""
         if self._journal is not None:
             if not is_killed:
-                await self._journal.orderly_end()
+                await self._journal.ended(is_orderly=True)
             await self._journal.aclose()
             self._journal = None
         return Server(
@@ -103,7 +103,7 @@ class Account:
             home=Path("nowhere"),
         )
 
-    def _connect(self, configuration: Configuration) -> Provider:
+    async def _connect(self, configuration: Configuration) -> Provider:
         client = Client(
             base_url=configuration.base_url,
             api_key=configuration.api_key,

@@ -7,6 +7,7 @@ Before a POST leaves, the journal notes it, so that a later process finds what a
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,14 @@ _MOST_POSTS: Final = 3
 
 @dataclass(frozen=True)
 class Made:
-    """The API's object, and whether an earlier run created it, so that it may differ from what is planned."""
+    """The API's object, and whether it was there, so that it may differ from what is planned.
+
+    `is_own` says that this process created it when it was asked before, else an earlier run did.
+    """
 
     found: Mapping[str, Any]
     is_taken_over: bool
+    is_own: bool = False
 
 
 class Creations:
@@ -34,12 +39,13 @@ class Creations:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._claimed: set[str] = set()
-        self._named: dict[str, set[str]] = {}
+        self._named: set[str] = set()
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._leftovers = Leftovers(session, self._claimed)
 
     async def named(self, urn: str, id: str, name: Any = None) -> None:
-        """Note that a state holds `id`: what the engine names for a resource is never taken for what a killed run left."""
-        self._named.setdefault(urn, set()).add(id)
+        """Note that a state holds `id`: what the engine names, for whatever resource, is never taken for what a killed run left."""
+        self._named.add(id)
         await self._session.journal.named(urn, id, name if isinstance(name, str) else None)
 
     async def create(self, order: Order, is_refusal: Callable[[ApiProblem], bool]) -> Made:
@@ -48,14 +54,31 @@ class Creations:
         `is_refusal` knows refusals of the resource that the API may answer with a status that leaves doubt. Raises ApiProblem,
         ApiUnreachable and Refused, after which there is none, and OutcomeUnknown for what stays open.
         """
-        left = await self._leftovers.find(order, self._named.get(order.urn, set()))
-        found = left or await self._post(order, is_refusal)
-        self._claimed.add(str(found["id"]))
-        return Made(found, is_taken_over=left is not None)
+        if order.is_name_generated:
+            return await self._create(order, is_refusal)
+        # What two resources with one name and equal settings create cannot be told apart: one after the other.
+        async with self._turns.setdefault((order.resource.path, str(order.name)), asyncio.Lock()):
+            return await self._create(order, is_refusal)
+
+    async def _create(self, order: Order, is_refusal: Callable[[ApiProblem], bool]) -> Made:
+        left = await self._leftovers.find(order, self._named)
+        found = left.found or await self._post(order, is_refusal)
+        id = str(found["id"])
+        if id in self._claimed and not left.is_own:
+            noun = order.resource.noun
+            raise Refused(
+                f"Runpod answered with the {noun} {id!r}, which another resource of this run has; nothing else was created"
+            )
+        self._claimed.add(id)
+        if left.superseded is not None:
+            await self._leftovers.discard(order, left.superseded)
+        for number in left.numbers:
+            await self._session.journal.forget(number)
+        return Made(found, is_taken_over=left.found is not None, is_own=left.is_own)
 
     async def _post(self, order: Order, is_refusal: Callable[[ApiProblem], bool]) -> Mapping[str, Any]:
         resource, journal, number = order.resource, self._session.journal, uuid.uuid4().hex
-        intent = order.intent(journal.digest(order.essence), await self._baseline(order))
+        intent = order.intent(journal, await self._baseline(order))
 
         async def before_sending(server_date: str | None) -> None:
             await journal.send(number, intent, server_date)
@@ -124,7 +147,7 @@ class Creations:
         except ProviderFailure as problem:
             doubt.cause += f", and looking for it failed: {problem}"
             raise doubt.advised(_advice(order, ())) from None
-        others = self._claimed | self._named.get(order.urn, set())
+        others = self._claimed | self._named
         named = [item for item in listed if item.get("name") == order.name and str(item["id"]) not in others]
         if order.is_name_generated:
             ours = named

@@ -7,26 +7,31 @@ backend, same URN, same inputs, and its writer dead. In doubt the run fails and 
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from .failures import ApiProblem, Refused
+from .failures import ApiProblem, ProviderFailure, Refused
 from .listings import Listings
 from .model import Leaves
-from .ports import Intent, Unfinished, Voice
+from .ports import Intent, Journal, Unfinished, Voice
 from .resource import Resource
 from .session import Session
 from .values import render_path
 
 _LOOK_SECONDS: Final = 1.0
+_CLOCKS_DIFFER_SECONDS: Final = 5.0
+"""By so much the clocks of a gateway and of the database behind it may differ."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be created: the body, what it means, and whether its name was generated, so that nobody else has it."""
+    """What is to be created: the body, what it means, and whether its name was generated, so that nobody else has it.
+
+    `is_name_defaulted` says that the program gave no name; the one that Pulumi proposes may be somebody else's as well.
+    """
 
     resource: Resource
     urn: str
@@ -35,6 +40,8 @@ class Order:
     resolved: Mapping[str, Any]
     is_name_generated: bool
     voice: Voice
+    is_name_defaulted: bool = False
+    is_name_secret: bool = False
 
     @property
     def name(self) -> Any:
@@ -44,19 +51,27 @@ class Order:
     @property
     def import_line(self) -> str:
         """The command that takes an object into the state, without the id."""
+        if "$" in self.urn:  # `pulumi import` would put it beside its parent
+            return f"pulumi refresh --import-pending-creates '{self.urn}'"
         return f"pulumi import {self.resource.token} {self.urn.rpartition('::')[2] or 'NAME'}"
 
     @property
     def essence(self) -> str:
         """What the inputs mean; a generated name is another in each run."""
         meant = {
-            render_path(path): value for path, value in self.planned.items() if not (self.is_name_generated and path == ("name",))
+            render_path(path): value for path, value in self.planned.items() if not (self.is_name_defaulted and path == ("name",))
         }
         return json.dumps([self.resource.token, meant], sort_keys=True, default=str)
 
-    def intent(self, digest: str, before: frozenset[str] | None) -> Intent:
+    def intent(self, journal: Journal, before: frozenset[str] | None) -> Intent:
         """Return what the journal keeps of it."""
-        return Intent(self.urn, self.resource.path, str(self.name), self.is_name_generated, digest, before)
+        name = _sealed(journal, self.name) if self.is_name_secret else str(self.name)
+        return Intent(self.urn, self.resource.path, name, self.is_name_generated, journal.digest(self.essence), before)
+
+
+def _sealed(journal: Journal, name: object) -> str:
+    """Return what stands for a secret name."""
+    return f"#{journal.digest(str(name))}"
 
 
 def is_ours(
@@ -83,60 +98,77 @@ def was_there(item: Mapping[str, Any], server_date: str | None, before: frozense
 
 
 def _is_since(created_at: Any, server_date: str | None) -> bool | None:
-    """Compare two times of the server's own clock, in whole seconds; None where that cannot be told."""
+    """Compare two times of the server's own clock, in whole seconds; None where that cannot be told, as when they are too close."""
     if server_date is None:
         return None
     try:
         made = datetime.fromisoformat(str(created_at).replace("Z", "+00:00"))
-        return made.timestamp() // 1 >= parsedate_to_datetime(server_date).timestamp() // 1
+        age = parsedate_to_datetime(server_date).timestamp() // 1 - made.timestamp() // 1
     except ValueError:
         return None
+    return True if age <= 0 else False if age > _CLOCKS_DIFFER_SECONDS else None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What an earlier creation of this resource made: this run's own now.
+
+    `is_own` says that this process sent it, whose caller asks again. `numbers` are the journal's for what is superseded once there is
+    another object; `superseded` is one that cannot become what is planned, and has to go then.
+    """
+
+    found: Mapping[str, Any] | None = None
+    is_own: bool = False
+    superseded: str | None = None
+    numbers: tuple[str, ...] = ()
 
 
 class Leftovers:
-    """Finds what earlier processes left; `claimed` are the ids that this process has created or taken over."""
+    """Finds what earlier creations left; `claimed` are the ids that this process has created or taken over."""
 
     def __init__(self, session: Session, claimed: set[str]) -> None:
         self._session = session
         self._claimed = claimed
 
-    async def find(self, order: Order, named: Container[str]) -> Mapping[str, Any] | None:
-        """Return the object that an earlier run made for this very resource, now this run's own; None where there is none.
+    async def find(self, order: Order, named: Container[str]) -> Left:
+        """Return what an earlier run made for this very resource, or this process did when it was asked before.
 
-        `named` are the ids that the engine has named for the resource: what it is to replace. Raises Refused where there is one that may
-        not be taken over.
+        `named` are the ids that the engine has named: what is in a state. Raises Refused where there is one that may not be taken over.
+        Nothing is forgotten here: what seems to be gone counts as gone once something else is there.
         """
         journal = self._session.journal
-        left = []
+        left, gone = [], []
         for entry in await self._ended(order):
             items = await self._locate(order, entry, named)
             if items:
                 left.append((entry, items))
-            else:
-                await journal.forget(entry.number)
+            elif entry.has_this_key:
+                gone.append(entry.number)
         if not left:
-            return None
+            return Left(numbers=tuple(gone))
         entry, items = left[0]
         ids = [str(item["id"]) for _, found in left for item in found]
         if len(ids) > 1:
             raise _refused(order, ids, "and only one of them can be taken over")
-        if not journal.knows_owner or _is_stateless(order):
-            raise _refused(order, ids, "and it cannot be told whether another stack holds it")
+        if not entry.is_own:
+            if not journal.knows_owner or _is_stateless(order):
+                raise _refused(order, ids, "and it cannot be told whether another stack holds it")
+            if not entry.has_this_key:
+                raise _refused(order, ids, "with another API key, so that its inputs cannot be compared")
         if entry.intent.digest != journal.digest(order.essence):
             raise _refused(order, ids, "with other inputs than now")
-        if not await journal.take(entry.number, ids[0]):
+        if not entry.is_own and not await journal.take(entry.number, ids[0]):
             raise _refused(order, ids, "and another run is taking it over right now")
         if str(items[0].get("name")) != str(order.name) and not order.resource.is_patchable:
-            await self._discard(order, ids[0])
-            await journal.forget(entry.number)
-            return None
-        return items[0]
+            return Left(superseded=ids[0], numbers=(*gone, entry.number))
+        return Left(items[0], is_own=entry.is_own, numbers=tuple(gone))
 
     async def _ended(self, order: Order) -> list[Unfinished]:
         """Return what is unfinished, once no other process still works on it: it lives on for a while after its engine was killed."""
         waited, api = 0.0, self._session.api
         while True:
-            entries = [entry for entry in await self._session.journal.unfinished(order.urn) if entry.id not in self._claimed]
+            found = await self._session.journal.unfinished(order.urn)
+            entries = [entry for entry in found if entry.is_own or entry.id not in self._claimed]
             if not any(entry.is_under_way for entry in entries):
                 return entries
             if api.is_stopped or waited > 2 * api.settle_seconds:
@@ -155,7 +187,7 @@ class Leftovers:
         rest = api.settle_seconds - entry.age_seconds
         if not found and rest > 0:
             said = f"an earlier run was killed while it created this {order.resource.noun}"
-            await order.voice.status(f"{said}; looking in {rest:.0f} s whether Runpod created {entry.intent.name!r} all the same")
+            await order.voice.status(f"{said}; looking in {rest:.0f} s whether Runpod created it all the same")
             await api.pause(rest)
             if api.is_stopped:
                 raise Refused(f"{said}, and whether there is one now is not known yet; nothing was sent")
@@ -163,22 +195,27 @@ class Leftovers:
         return found
 
     async def _one(self, order: Order, id: str) -> list[Mapping[str, Any]]:
+        """Read an object that was there. One 404 does not make it gone: the list has to lack it, too."""
+        resource = order.resource
         try:
-            return [await self._session.api.request("GET", f"{order.resource.path}/{id}", voice=order.voice)]
+            return [await self._session.api.request("GET", f"{resource.path}/{id}", voice=order.voice)]
         except ApiProblem as problem:
-            if problem.status == 404:
-                return []
-            raise problem.explained(f"reading the {order.resource.noun} {id!r}, which an earlier run created") from None
+            if problem.status != 404:
+                raise problem.explained(f"reading the {resource.noun} {id!r}, which an earlier run created") from None
+        return [item for item in await self._listed(order) if item.get("id") == id]
+
+    async def _listed(self, order: Order) -> Sequence[Mapping[str, Any]]:
+        listings, resource = self._session.part(Listings), order.resource
+        listings.forget(resource.path)
+        return await listings.get(resource.path, resource.list_key, order.voice)
 
     async def _look(self, order: Order, entry: Unfinished, named: Container[str]) -> list[Mapping[str, Any]]:
         """Return the objects of that name: the only one, where it is surely what the creation made.
 
         What is in the state, or was there before the creation, is no reason for doubt.
         """
-        listings, resource, before = self._session.part(Listings), order.resource, entry.intent.before
-        listings.forget(resource.path)
-        listed = await listings.get(resource.path, resource.list_key, order.voice)
-        found = [item for item in listed if item.get("name") == entry.intent.name and str(item["id"]) not in self._claimed]
+        before = entry.intent.before
+        found = [item for item in await self._listed(order) if self._has_name(entry, item) and str(item["id"]) not in self._claimed]
         found = [item for item in found if str(item["id"]) not in named]
         if entry.intent.is_name_generated:
             return found
@@ -187,13 +224,18 @@ class Leftovers:
             raise _refused(order, [str(item["id"]) for item in found], "or found it there")
         return found
 
-    async def _discard(self, order: Order, id: str) -> None:
-        """Delete what no PATCH could give its new name."""
+    def _has_name(self, entry: Unfinished, item: Mapping[str, Any]) -> bool:
+        name = item.get("name")
+        return entry.intent.name in (name, _sealed(self._session.journal, name))
+
+    async def discard(self, order: Order, id: str) -> None:
+        """Delete what no PATCH could give its new name, once its successor is there."""
         try:
             await self._session.api.request("DELETE", f"{order.resource.path}/{id}", voice=order.voice)
-        except ApiProblem as problem:
-            if problem.status != 404:
-                raise problem.explained(f"deleting the {order.resource.noun} {id!r}, which an earlier run created") from None
+        except ProviderFailure as problem:
+            if not (isinstance(problem, ApiProblem) and problem.status == 404):
+                said = f"the {order.resource.noun} {id!r}, which an earlier run created for this resource, could not be deleted"
+                await order.voice.warn(f"{said} ({problem}); delete it in the Runpod console")
         finally:
             self._session.part(Listings).forget(order.resource.path)
 
@@ -206,8 +248,9 @@ def _is_stateless(order: Order) -> bool:
 def _refused(order: Order, ids: list[str], why: str) -> Refused:
     noun, found = order.resource.noun, ", ".join(map(repr, ids))
     one = ids[0] if len(ids) == 1 else "ID"
+    commands = dict.fromkeys((f"`{order.import_line} {one}`", f"`pulumi refresh --import-pending-creates '{order.urn}' {one}`"))
     return Refused(
-        f"an earlier run that was killed created the {noun} {found} for this resource, {why}; nothing was sent. If it is this one, take it "
-        f"over with `{order.import_line} {one}`, or with `pulumi refresh --import-pending-creates '{order.urn}' {one}`; else delete it in "
-        "the Runpod console. Then run `pulumi up` again."
+        f"an earlier run that did not end in order created the {noun} {found} for this resource, {why}; nothing was sent. If the stack "
+        f"holds it (`pulumi stack --show-ids`), run `pulumi refresh`. If not, and it is this resource, take it over with "
+        f"{', or with '.join(commands)}; else delete it in the Runpod console. Then run `pulumi up` again."
     )

@@ -92,8 +92,8 @@ class Api(Protocol):
 class Intent:
     """A creation that is about to be sent, as the journal keeps it.
 
-    `path` is the kind's place in the API, `digest` stands for the inputs without a generated name, and `before` are the ids that a list
-    taken earlier showed, None where none was taken.
+    `path` is the kind's place in the API, `name` the name, or where that is secret what stands for it, `digest` stands for the inputs
+    without a generated name, and `before` are the ids that a list taken earlier showed, None where none was taken.
     """
 
     urn: str
@@ -106,7 +106,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A creation by another process of which it is not known that a state holds what it made.
+    """A creation of which it is not known that a state holds what it made.
 
     `age_seconds` counts from its last POST, before which the server said it was `server_date`; `id` is what the answer named, if one came.
     """
@@ -117,7 +117,11 @@ class Unfinished:
     age_seconds: float
     id: str | None
     is_under_way: bool
-    """Does the process live that sent it?"""
+    """Does another process live that sent it?"""
+    is_own: bool = False
+    """Did this process send it?"""
+    has_this_key: bool = True
+    """Was it sent with the API key of now, so that `digest` tells equal inputs?"""
 
 
 class Journal(Protocol):
@@ -131,7 +135,7 @@ class Journal(Protocol):
         """Return what stands for `text`, from which nobody without the API key can tell it."""
 
     async def unfinished(self, urn: str) -> list[Unfinished]:
-        """Return what other processes on this backend left open for `urn`, oldest first."""
+        """Return what is open for `urn` on this backend, oldest first."""
 
     async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
         """Note, before a POST leaves and so that it outlives a power cut, that it does."""
@@ -140,19 +144,31 @@ class Journal(Protocol):
         """Note what the answer named."""
 
     async def take(self, number: str, id: str) -> bool:
-        """Make an unfinished creation this process's own; False where it is gone, or another process was faster."""
+        """Make an unfinished creation this process's own; False where it is gone, or another process was faster.
+
+        That it was taken over outlives its being named: see `was_taken_over`.
+        """
+
+    async def was_taken_over(self, urn: str, id: str) -> bool:
+        """Say whether a run took `id` for what an earlier one left, while the state may have held it all the same."""
+
+    async def settle_takeover(self, urn: str, id: str) -> None:
+        """Forget a takeover: the state holds the object once."""
 
     async def forget(self, number: str) -> None:
         """Drop a creation that made nothing, or whose object is gone."""
 
     async def named(self, urn: str, id: str, name: str | None) -> None:
-        """Drop a creation because the engine names what it made, which so is in a state; `name` tells it where no answer told the id."""
+        """Drop a creation because the engine names what it made, which so is in a state, be it of another URN by now.
 
-    def replied(self, urn: str, id: str) -> None:
-        """Note that the engine was told the id; an `orderly_end`, or its living on, then means that the state holds it."""
+        `name`, where it is a generated one, tells it where no answer told the id.
+        """
 
-    async def orderly_end(self) -> None:
-        """Drop the creations whose id the engine was told: it ends the run, and so has stored them."""
+    def replied(self, id: str) -> None:
+        """Note that the engine was told the id."""
+
+    async def ended(self, *, is_orderly: bool) -> None:
+        """Drop the creations that the engine, which ends the run, has stored: all that it was told, or the older of these."""
 
 
 class NoJournal:
@@ -178,14 +194,21 @@ class NoJournal:
         """Keep nothing."""
         return False
 
+    async def was_taken_over(self, urn: str, id: str) -> bool:
+        """Keep nothing."""
+        return False
+
+    async def settle_takeover(self, urn: str, id: str) -> None:
+        """Keep nothing."""
+
     async def forget(self, number: str) -> None:
         """Keep nothing."""
 
     async def named(self, urn: str, id: str, name: str | None) -> None:
         """Keep nothing."""
 
-    def replied(self, urn: str, id: str) -> None:
+    def replied(self, id: str) -> None:
         """Keep nothing."""
 
-    async def orderly_end(self) -> None:
+    async def ended(self, *, is_orderly: bool) -> None:
         """Keep nothing."""

@@ -26,6 +26,7 @@ from .function import Function, listed_of
 from .leftovers import Order
 from .listings import Listings
 from .model import AutoNamed, Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
+from .naming import is_generated
 from .plan import Step, changes, compare
 from .ports import Api, Journal, Method, Voice
 from .resource import Departure, Resource, Task
@@ -80,6 +81,7 @@ class Provider:
         self._refreshed: dict[str, Mapping[str, Any]] = {}
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
+        self._staying: dict[str, str | None] = {}
         self._adopted: set[str] = set()
 
     def _resource(self, token: str) -> Resource:
@@ -131,6 +133,7 @@ class Provider:
         is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
         if not is_of_refresh:
             self._living[request.urn] = request.id
+            self._staying[request.urn] = None if is_replaced else request.id
         if is_replaced and not is_of_refresh:
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
             self._replacements[request.urn] = task
@@ -175,8 +178,10 @@ class Provider:
             body=resource.body(planned, resolved),
             planned=planned,
             resolved=resolved,
-            is_name_generated="name" in defaulted,
+            is_name_generated="name" in defaulted and _is_unique(resource, planned, request.urn),
             voice=request.voice,
+            is_name_defaulted="name" in defaulted,
+            is_name_secret=("name",) in secrets,
         )
         try:
             made = await self._session.part(Creations).create(order, lambda problem: bool(resource.advice(problem, task, None)))
@@ -188,9 +193,10 @@ class Provider:
         found = made.found
         self._living[request.urn] = str(found["id"])
         if made.is_taken_over:
-            self._taken_over.add((request.urn, str(found["id"])))
-            said = f"took over the {resource.noun} {str(found['id'])!r}, which an earlier run created before it was killed"
-            await request.voice.inform(said)
+            if not made.is_own:
+                self._taken_over.add((request.urn, str(found["id"])))
+                said = f"took over the {resource.noun} {str(found['id'])!r}, which an earlier run created that did not end in order"
+                await request.voice.inform(said)
             identifier, outputs = await self._adopt(resource, task, found, resolved, defaulted)
             await self._await_ready(resource, identifier, task, request.timeout_seconds, outputs, secrets)
             return Created(identifier, outputs, secrets)
@@ -375,11 +381,19 @@ class Provider:
         resource = self._resource(request.token)
         request = replace(request, old_inputs=as_written(request.old_inputs), outputs=_readable(resource, request.outputs))
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
-        if (request.urn, request.id) in self._taken_over:
-            said = f"was killed before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
-            await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
-            return
         living = self._living.get(request.urn, request.id)
+        journal = self._session.journal
+        # A later run carries out a delete that was put off, after it has planned what the state holds, too.
+        is_put_off = living == request.id == self._staying.get(request.urn) and await journal.was_taken_over(
+            request.urn, request.id
+        )
+        if (request.urn, request.id) in self._taken_over or is_put_off:
+            said = (
+                f"ended before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
+            )
+            await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
+            await journal.settle_takeover(request.urn, request.id)
+            return
         if request.id == living and living in self._adopted:
             said = (
                 f"the {resource.noun} {request.id!r} has just been taken over in place of itself, so it stays; it was not replaced"
@@ -396,22 +410,22 @@ class Provider:
             try:
                 await self._request("DELETE", resource, request.id, voice=request.voice)
             except ApiProblem as problem:
-                if problem.status == 404 or await resource.goes_with_another(request.id, problem, task):
-                    return
-                advice = resource.advice(problem, task, None)
-                raise problem.explained(f"deleting the {resource.noun} {request.id!r}", advice) from None
+                if problem.status != 404 and not await resource.goes_with_another(request.id, problem, task):
+                    advice = resource.advice(problem, task, None)
+                    raise problem.explained(f"deleting the {resource.noun} {request.id!r}", advice) from None
+        await journal.settle_takeover(request.urn, request.id)
 
-    def replied(self, urn: str, id: str) -> None:
+    def replied(self, id: str) -> None:
         """Note that the engine was told what was created."""
-        self._session.journal.replied(urn, id)
+        self._session.journal.replied(id)
 
     async def stored(self, urn: str, id: str) -> None:
         """Note that a state holds what was created."""
         await self._session.part(Creations).named(urn, id)
 
-    async def orderly_end(self) -> None:
-        """Note that the engine ends the run, and has stored all that it was told."""
-        await self._session.journal.orderly_end()
+    async def ended(self, *, is_orderly: bool) -> None:
+        """Note that the engine ends the run; if in order, it has stored all that it was told."""
+        await self._session.journal.ended(is_orderly=is_orderly)
 
     async def invoke(self, request: Invoke) -> Invoked:
         """Answer a function's question with GETs alone. Raises NoSuchFunction for one that it does not have."""
@@ -518,6 +532,13 @@ def _steps(
 def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the outputs beyond the inputs."""
     return {item.name: outputs[item.name] for item in output_facts(resource.outputs) if item.name in outputs}
+
+
+def _is_unique(resource: Resource, planned: Leaves, urn: str) -> bool:
+    """Say whether this provider made the name up, so that nobody else has it. What autonaming proposes may be a logical name as it is."""
+    name, logical_name = planned.get(("name",)), urn.rpartition("::")[2]
+    limits = [marker.max_length for item in resource.facts if (marker := item.marker(AutoNamed))]
+    return any(is_generated(name, logical_name, limit) for limit in limits)
 
 
 def _absent(resource: Resource, outputs: Mapping[str, Any]) -> list[str]:

@@ -78,14 +78,14 @@ class Core(Protocol):
     def secret_paths(self, token: str) -> frozenset[Path]:
         """Name the properties that the schema calls secret; NoSuchType for a type that there is not."""
 
-    def replied(self, urn: str, id: str) -> None:
+    def replied(self, id: str) -> None:
         """Note that the engine is told what was created."""
 
-    async def orderly_end(self) -> None:
-        """Note that the engine ends the run, with no call open."""
+    async def ended(self, *, is_orderly: bool) -> None:
+        """Note that the engine ends the run; if in order, it has stored all that it was told."""
 
 
-Connect = Callable[[config.Configuration], Core]
+Connect = Callable[[config.Configuration], Awaitable[Core]]
 _Answer = TypeVar("_Answer")
 
 
@@ -263,13 +263,13 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return not pending
 
     async def closed(self) -> None:
-        """Note that the engine has closed the plugin; if it did so at its own end, it has stored all that it was told.
+        """Note that the engine has closed the plugin.
 
         One Cancel belongs to each close. With more of them the run was interrupted, perhaps twice, and then the engine has thrown away
         what was not stored yet.
         """
-        if self._core is not None and self._cancels == 1 and self._was_at_rest:
-            await self._core.orderly_end()
+        if self._core is not None and self._cancels and self._was_at_rest:
+            await self._core.ended(is_orderly=self._cancels == 1)
 
     # -- the plugin itself
 
@@ -424,7 +424,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         call.redact.add((resolved.api_key,))
         for note in resolved.notes:
             await call.voice.debug(note)
-        self._core = self._connect(resolved)
+        await self.closed()  # an attached provider serves one run after the other
+        self._cancels = 0
+        self._core = await self._connect(resolved)
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True,
             supportsPreview=True,
@@ -508,10 +510,10 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         try:
             created = await (work if request.preview else self._mutate(work))
         except CreatedButFailed as problem:
-            core.replied(call.urn, problem.id)
+            core.replied(problem.id)
             raise
         if not request.preview:
-            core.replied(call.urn, created.id)
+            core.replied(created.id)
         try:
             secrets = call.secrets | created.secrets
             properties = call.encode(created.outputs, secrets, preview=request.preview)

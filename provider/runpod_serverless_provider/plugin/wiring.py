@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..api.client import Client, Timings
+    from ..journal import SqliteJournal
     from .server import Core
 
 
@@ -24,15 +25,18 @@ class Wiring:
         self._timings = timings
         self._connections = AsyncExitStack()
         self._client: Client | None = None
+        self._journal: SqliteJournal | None = None
 
-    def connect(self, configuration: Configuration) -> Core:
+    async def connect(self, configuration: Configuration) -> Core:
         """Make the core; what it needs is imported only now, as most plugin processes only give their schema."""
         from ..api.client import Client
         from ..core.provider import Provider
         from ..journal import open_journal
         from ..resources import FUNCTIONS, RESOURCES
 
-        # The one before, if any, served another run.
+        # The ones before, if any, served another run.
+        if self._journal is not None:
+            await self._journal.aclose()
         self._client = client = Client(
             base_url=configuration.base_url,
             jobs_url=configuration.jobs_url,
@@ -40,7 +44,7 @@ class Wiring:
             user_agent=self._user_agent,
             **self._timings,
         )
-        journal = open_journal(configuration, self._voice)
+        self._journal = journal = open_journal(configuration, self._voice)
         self._connections.push_async_callback(client.aclose)
         self._connections.push_async_callback(journal.aclose)
         return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, journal=journal)

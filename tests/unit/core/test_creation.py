@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from runpod_serverless_provider.core.failures import ApiProblem, OutcomeUnknown
+from runpod_serverless_provider.core import verbs
+from runpod_serverless_provider.core.failures import ApiProblem, OutcomeUnknown, Refused
 from unit.support import Life
 
 KINDS = {
@@ -101,6 +102,28 @@ def test_an_own_object_is_not_the_answer_to_a_second_creation(world):
     second = create(world, "Endpoint", {"name": "mine", "image": "me/x:1", "gpu": "ADA_24"})
     assert first.id != second.id
     assert len(world.all("endpoints")) == 2
+
+
+def test_two_of_one_name_and_equal_settings_never_get_one_object(world):
+    """One POST is lost, and the other's answer is late: what the one finds is the other's."""
+    world.fault(method="POST", path="/v2/network-volumes", action="reset-before")
+    world.fault(method="POST", path="/v2/network-volumes", action="commit-then-delay", seconds=0.3)
+    lives = [Life(world, "NetworkVolume", name) for name in "ab"]
+    requests = [verbs.Create(life.token, life.urn, life.checked({"size": 20, "name": "mine"}), voice=world.notes) for life in lives]
+
+    async def both():
+        return await asyncio.gather(*map(world.provider.create, requests))
+
+    made = [created.id for created in world.run(both())]
+    assert len(set(made)) == 2 and sorted(made) == sorted(item["id"] for item in world.all("networkVolumes"))
+
+
+def test_an_answer_that_names_what_another_resource_has_is_no_answer(world):
+    """One object is never two resources."""
+    first = create(world, "Endpoint", {"image": "me/x:1"})
+    world.fault(method="POST", path="/v2/serverless", action="wrong-json", body={"id": first.id})
+    with pytest.raises(Refused, match=f"answered with the endpoint '{first.id}', which another resource of this run has"):
+        Life(world, "Endpoint", "b").up({"image": "me/x:1"})
 
 
 @pytest.mark.parametrize("kind", ["NetworkVolume", "Registry"])

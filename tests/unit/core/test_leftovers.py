@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from datetime import datetime, timedelta
 
 import pytest
 
 from runpod_serverless_provider.core import verbs
-from runpod_serverless_provider.core.failures import ApiProblem, OutcomeUnknown, ProviderFailure, Refused
+from runpod_serverless_provider.core.failures import ApiProblem, CreatedButFailed, OutcomeUnknown, ProviderFailure, Refused
 from runpod_serverless_provider.core.ports import NoJournal
 from unit.support import Life, world_of
 
@@ -43,7 +44,7 @@ def reply(world, life):
     """Tell the engine the id."""
 
     async def told():
-        world.provider.replied(life.urn, life.id)
+        world.provider.replied(life.id)
         await (world._journals[-1]._writing or asyncio.sleep(0))
 
     world.run(told())
@@ -119,7 +120,7 @@ def test_a_run_that_died_before_it_sent_anything_costs_a_wait(world, monkeypatch
     world.kill()
     found = run(world, "Endpoint")
     assert [item["id"] for item in own(world, "Endpoint")] == [found.id]
-    assert any("looking in 65 s whether Runpod created 'x-" in text for text in world.notes.statuses)
+    assert any("looking in 65 s whether Runpod created it" in text for text in world.notes.statuses)
     world.kill()
     world.forget()
     run(world, "Endpoint", name="other")
@@ -130,7 +131,7 @@ def test_a_run_that_died_before_it_sent_anything_costs_a_wait(world, monkeypatch
     "confirm",
     [
         lambda world, life: world.run(world.provider.stored(life.urn, life.id)),
-        lambda world, life: reply(world, life) or world.run(world.provider.orderly_end()),
+        lambda world, life: reply(world, life) or world.run(world.provider.ended(is_orderly=True)),
         lambda world, life: life.plan(KINDS["Endpoint"][2]),
         lambda world, life: life.refresh(),
         lambda world, life: world.kill() or life.plan(KINDS["Endpoint"][2]),
@@ -161,16 +162,173 @@ def test_an_import_confirms_what_no_answer_named(world, monkeypatch):
     assert run(world, "Endpoint").id != lost["id"]
 
 
-def test_a_reply_counts_when_the_engine_lives_on(world):
-    """An engine that still works some time after a reply has stored it."""
+def test_an_interrupted_engine_has_stored_what_it_was_told_some_time_ago(world):
+    """And what it was told last it may have thrown away; one that was killed tells nothing."""
     first = run(world, "Endpoint")
     reply(world, first)
-    world._now += 60
+    world._now += 10
     other = run(world, "Endpoint", name="other")
     reply(world, other)
+    world.run(world.provider.ended(is_orderly=False))
     world.kill()
     assert run(world, "Endpoint").id != first.id
     assert run(world, "Endpoint", name="other").id == other.id
+
+
+def test_what_a_state_holds_under_another_urn_is_never_taken_over(world):
+    """It was renamed with an alias, or moved, and a new resource has its old name."""
+    first = run(world, "Endpoint")
+    world.kill()
+    renamed = Life(world, "Endpoint", "renamed")
+    renamed.id, renamed.inputs, renamed.outputs = first.id, first.inputs, first.outputs
+    renamed.plan(KINDS["Endpoint"][2])
+    assert run(world, "Endpoint").id != first.id
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["not ready", "no answer"])
+def test_a_create_that_is_asked_for_again_makes_one_object(world, is_told):
+    """Error hooks of the engine do that, in the same process."""
+    life = Life(world, "Endpoint")
+    request = verbs.Create(life.token, life.urn, life.checked(KINDS["Endpoint"][2], random_seed=b"s"), voice=world.notes)
+    if is_told:
+        world.fault(method="POST", path="/v2/serverless", action="add-fields", fields={"createdAt": None, "workers": "x"})
+    else:
+        world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
+        world.fault(method="GET", path="/v2/serverless", action="status", status=503, times=5)
+    with pytest.raises(CreatedButFailed if is_told else OutcomeUnknown):
+        world.run(world.provider.create(request))
+    made = world.run(world.provider.create(request))
+    assert [item["id"] for item in own(world, "Endpoint")] == [made.id]
+    assert "earlier run" not in world.notes.everything
+    life.id, life.inputs, life.outputs = made.id, dict(request.inputs), dict(made.outputs)
+    life.delete()
+    assert own(world, "Endpoint") == []
+
+
+def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
+    """`up --replace` took the live object over and failed elsewhere; the next run deletes what it has still to delete."""
+    first = run(world, "Endpoint")
+    world.kill()
+    second = run(world, "Endpoint")
+    reply(world, second)
+    world.run(world.provider.ended(is_orderly=True))
+    for expected in ([first.id], []):
+        world.kill()
+        if expected:
+            second.plan(KINDS["Endpoint"][2])
+        first.delete()
+        assert [item["id"] for item in own(world, "Endpoint")] == expected
+    assert "was taken over and stays" in world.notes.everything
+
+
+def test_a_name_that_autonaming_proposes_is_no_proof(world, monkeypatch):
+    """In the mode `verbatim` it is the logical name, which others have as well."""
+    other = run(world, "Endpoint", {"name": "api", "image": "prod/secret:9"}, name="other")
+    world.run(world.provider.stored(other.urn, other.id))
+    life = Life(world, "Endpoint")
+
+    def create():
+        inputs = life.checked(KINDS["Endpoint"][2], autonaming=verbs.Autonaming.ENFORCE, proposed_name="api")
+        return world.run(world.provider.create(verbs.Create(life.token, life.urn, inputs, voice=world.notes))).id
+
+    world.restart()
+    world.fault(method="POST", path="/v2/serverless", action="reset-before")
+    with pytest.raises(OutcomeUnknown, match=f"'api' is there .'{other.id}'., but may have been there before"):
+        create()
+    world.kill()
+    world.fault(method="POST", path="/v2/serverless", action="reset-before")
+    die(world, monkeypatch)
+    life = Life(world, "Endpoint", "second")
+    with pytest.raises(Died):
+        create()
+    monkeypatch.undo()
+    world.kill()
+    assert create() != other.id
+    assert [item["image"] for item in own(world, "Endpoint")] == ["prod/secret:9", "me/x:1"]
+
+
+def test_clocks_that_differ_a_little_are_doubt(world, monkeypatch):
+    """The gateway tells the time, and the database behind it notes another one."""
+    world.run(world.provider.list_all(verbs.List("runpod-serverless:index:Endpoint")))
+    world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
+    die(world, monkeypatch)
+    with pytest.raises(Died):
+        run(world, "Endpoint", FIXED)
+    monkeypatch.undo()
+    (lost,) = own(world, "Endpoint")
+    world.drift("endpoints", lost["id"], createdAt=f"{datetime.fromisoformat(lost['createdAt'][:-1]) - timedelta(seconds=1)}Z")
+    world.kill()
+    with pytest.raises(Refused, match=lost["id"]):
+        run(world, "Endpoint", FIXED)
+
+
+def test_another_key_neither_takes_nor_forgets(world):
+    """It may be another account's, or the same one's after a rotation."""
+    lost = run(world, "Endpoint")
+    world.kill(api_key="another")
+    with pytest.raises(
+        Refused, match=f"'{lost.id}' for this resource, with another API key, so that its inputs cannot be compared"
+    ):
+        run(world, "Endpoint")
+    path = f"/v2/serverless/{lost.id}"
+    world.fault(method="GET", path=path, action="status", status=404)
+    world.fault(method="GET", path="/v2/serverless", action="omit-from-list")
+    assert run(world, "Endpoint").id != lost.id
+    world.kill()
+    with pytest.raises(Refused, match="only one of them"):
+        run(world, "Endpoint")
+
+
+def test_one_404_forgets_nothing(world):
+    """The list has to agree; and the journal forgets only once there is another object."""
+    lost = run(world, "Endpoint")
+    world.kill()
+    path = f"/v2/serverless/{lost.id}"
+    world.fault(method="GET", path=path, action="status", status=404, detail="no route")
+    assert run(world, "Endpoint").id == lost.id
+    world.kill()
+    world.fault(method="GET", path=path, action="status", status=404, detail="no route")
+    world.fault(method="GET", path="/v2/serverless", action="omit-from-list")
+    world.fault(method="POST", path="/v2/serverless", action="status", status=404, detail="no route")
+    with pytest.raises(ApiProblem, match="no route"):
+        run(world, "Endpoint")
+    world.kill()
+    assert run(world, "Endpoint").id == lost.id
+
+
+def test_a_child_of_a_component_is_recovered_where_it_belongs(world):
+    """`pulumi import` would put it beside its parent, under another URN."""
+    urn = "urn:pulumi:test::unit::my:index:Comp$runpod-serverless:index:Endpoint::x"
+    lost = run(world, "Endpoint", urn=urn)
+    world.kill()
+    with pytest.raises(Refused) as caught:
+        run(world, "Endpoint", {"idleTimeout": 77}, urn=urn)
+    assert str(caught.value).count(f"`pulumi refresh --import-pending-creates '{urn}' {lost.id}`") == 1
+    assert "pulumi import" not in str(caught.value)
+
+
+@pytest.mark.parametrize("has_answer", [True, False])
+def test_a_secret_name_is_not_in_the_journal(world, monkeypatch, has_answer):
+    """And is found all the same."""
+    life = Life(world, "Endpoint")
+    secrets = frozenset({("name",)})
+    inputs = life.checked({**KINDS["Endpoint"][2], "name": "name-canary"}, secrets=secrets)
+
+    def create():
+        return world.run(world.provider.create(verbs.Create(life.token, life.urn, inputs, secrets, voice=world.notes))).id
+
+    world.run(world.provider.list_all(verbs.List("runpod-serverless:index:Endpoint")))
+    if has_answer:
+        create()
+    else:
+        world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
+        die(world, monkeypatch)
+        with pytest.raises(Died):
+            create()
+        monkeypatch.undo()
+    world.kill()
+    assert [create()] == [item["id"] for item in own(world, "Endpoint")]
+    assert not any(b"name-canary" in file.read_bytes() for file in world._journal_directory.iterdir())
 
 
 def test_what_was_taken_over_is_not_deleted_for_its_own_replacement(world):
@@ -271,6 +429,12 @@ def test_a_living_run_is_waited_for(world):
 def test_several_are_doubt(world):
     """Only one of them can be this resource."""
     first = run(world, "Endpoint")
+    world.kill()
+
+    async def nothing(urn):
+        return []
+
+    world.provider._session.journal.unfinished = nothing  # as a run that began at the same time
     second = run(world, "Endpoint")
     world.kill()
     with pytest.raises(Refused, match=rf"'{first.id}', '{second.id}'.*only one of them.* ID`"):
@@ -348,15 +512,25 @@ def test_a_stop_ends_the_look_for_a_late_creation(world, monkeypatch):
 
 
 def test_credentials_get_their_new_name_by_being_made_anew(world):
-    """The API cannot change them; a refusal to delete the old ones is told."""
+    """The API cannot change them; the old ones go after that, and a refusal to delete them is told."""
     lost = run(world, "Registry")
     world.kill()
-    world.fault(method="DELETE", path=f"/v2/registries/{lost.id}", action="status", status=400, detail="in use")
-    with pytest.raises(ApiProblem, match=r"deleting the registry .* which an earlier run created failed: .*in use"):
+    world.fault(method="POST", path="/v2/registries", action="status", status=400, detail="no")
+    with pytest.raises(ApiProblem, match="no"):
         run(world, "Registry")
+    assert [item["id"] for item in own(world, "Registry")] == [lost.id]
     world.kill()
-    world.fault(method="DELETE", path=f"/v2/registries/{lost.id}", action="status", status=404)
-    assert run(world, "Registry").id != lost.id
+    world.fault(method="DELETE", path=f"/v2/registries/{lost.id}", action="status", status=400, detail="in use")
+    world.forget()
+    made = run(world, "Registry")
+    assert world.writes == ["POST /registries", f"DELETE /registries/{lost.id}"]
+    assert (
+        f"the registry '{lost.id}', which an earlier run created for this resource, could not be deleted" in world.notes.everything
+    )
+    world.kill()
+    world.fault(method="DELETE", path=f"/v2/registries/{made.id}", action="status", status=404)
+    last = run(world, "Registry")
+    assert {item["id"] for item in own(world, "Registry")} == {lost.id, made.id, last.id}
 
 
 def test_what_a_post_surely_did_not_make_is_not_looked_for_later(world):
