@@ -88,11 +88,19 @@ class SqliteJournal:
 
     async def unfinished(self, urn: str) -> list[Unfinished]:
         """Return what is open for `urn`, oldest first."""
+        return await self._search("urn = ?1", urn)
+
+    async def abandoned(self, stack: str) -> list[Unfinished]:
+        """Return what ended processes left open for resources whose URN begins with `stack`."""
+        found = await self._search("substr(urn, 1, length(?1)) = ?1", stack)
+        return [entry for entry in found if not (entry.is_own or entry.is_under_way)]
+
+    async def _search(self, condition: str, value: str) -> list[Unfinished]:
         if self._file is None and not self._path.exists():
             return []
         if self._reader is None and not self._is_useless:  # a reader never waits for who writes
             self._reader = await self._safely(self._open_reader)
-        return await self._safely(lambda: self._find(urn), is_quick=True) or []
+        return await self._safely(lambda: self._find(condition, value), is_quick=True) or []
 
     async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
         """Note that a POST leaves."""
@@ -274,11 +282,11 @@ class SqliteJournal:
             for sql, values in statements:
                 file.execute(sql, values)
 
-    def _find(self, urn: str) -> list[Unfinished]:
+    def _find(self, condition: str, value: str) -> list[Unfinished]:
         columns = "number, urn, path, name, is_name_generated, digest, before, server_date, sent_at, id, writer, key"
-        asked = f"select {columns} from creations where scope = ? and urn = ? order by sent_at"
+        asked = f"select {columns} from creations where {condition} and scope = ?2 order by sent_at, rowid"
         assert self._reader is not None
-        rows = self._reader.execute(asked, (self._scope, urn)).fetchall()
+        rows = self._reader.execute(asked, (value, self._scope)).fetchall()
         now = self._wall_clock()
         return [
             Unfinished(

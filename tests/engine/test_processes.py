@@ -139,6 +139,38 @@ def _next_run_owns_all(stack: Stack, emulator: Running) -> None:
     stack.expect_no_changes()
 
 
+def test_what_a_killed_run_created_is_told_where_the_program_has_it_no_more(stack: Stack, emulator: Running) -> None:
+    """It costs money, and no plan shows it."""
+    stack.write({"api": endpoint()})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=2)
+    with _under_way(stack, emulator) as process:
+        process.kill()
+        process.wait()
+    _wait(lambda: not _plugins(stack), 20)
+    (lost,) = _existing(emulator)
+    stack.pulumi("cancel", "--yes")
+    stack.write({"other": endpoint()})
+    warnings = [one.message for one in stack.up().diagnostics if one.severity == "warning"]
+    assert any(f"created the endpoint '{lost}' for urn:pulumi:dev::" in text for text in warnings)
+
+
+def test_a_replacement_that_fails_elsewhere_after_an_interrupt_deletes_nothing_live(stack: Stack, emulator: Running) -> None:
+    """After ^C it is not sure what the state holds, so `--replace` takes the live endpoint over; its delete is put off to the next run."""
+    stack.write({"api": endpoint(), "slow": endpoint(name="slow")})
+    emulator.fault("delay", "POST", "/v2/serverless", name="slow", seconds=2)
+    with _under_way(stack, emulator, requests=2) as process:
+        _wait(lambda: len(_existing(emulator)) == 1, 20)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    (api,) = [one for one in stack.state() if one["urn"].endswith("::api")]
+    stack.write({"api": endpoint(), "slow": endpoint(name="slow"), "bad": endpoint(name="bad")})
+    emulator.fault("status", "POST", "/v2/serverless", name="bad", status=400, detail="no")
+    stack.up("--replace", api["urn"], exit_code=1)
+    stack.up()
+    assert _recorded(stack) == _existing(emulator)
+    assert len(_existing(emulator)) == 3
+
+
 def test_a_forced_replacement_creates_anew(stack: Stack, emulator: Running) -> None:
     """It goes straight to a create, as if there were nothing; the live endpoint is not what a killed run has left."""
     stack.write({"api": endpoint()})

@@ -28,6 +28,9 @@ class Core:
     def replied(self, id: str) -> None:
         """Keep nothing."""
 
+    async def tell_abandoned(self, voice: Any) -> None:
+        """Tell nothing."""
+
     async def ended(self, *, is_orderly: bool) -> None:
         (FOLDER / ("orderly" if is_orderly else "interrupted")).touch()
 

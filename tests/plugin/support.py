@@ -92,6 +92,9 @@ class FakeCore:
     def replied(self, id: str) -> None:
         self.replies.append(id)
 
+    async def tell_abandoned(self, voice: Any) -> None:
+        await voice.warn("abandoned")
+
     async def ended(self, *, is_orderly: bool) -> None:
         self.replies.append("orderly end" if is_orderly else "end")
 

@@ -259,12 +259,22 @@ def test_an_attached_provider_ends_one_run_before_the_next():
     async def scenario():
         core = FakeCore()
         async with serving(core) as served:
-            await served.stub.Cancel(Empty())
-            await served.stub.Configure(P.ConfigureRequest(args=struct({"apiKey": KEY})))
             await served.stub.Configure(P.ConfigureRequest(args=struct({"apiKey": KEY})))
         return core.replies
 
     assert run(scenario()) == ["orderly end"]
+
+
+def test_the_close_tells_what_was_abandoned():
+    """While the engine still listens, and once."""
+
+    async def scenario():
+        async with serving(FakeCore()) as served:
+            await served.stub.Cancel(Empty())
+            await served.stub.Cancel(Empty())
+            return [message.message for message in served.engine.logged]
+
+    assert run(scenario()) == ["abandoned"]
 
 
 def test_a_mutation_that_fails_after_its_caller_is_gone_disturbs_nobody():

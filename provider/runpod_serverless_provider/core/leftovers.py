@@ -16,7 +16,7 @@ from typing import Any, Final
 from .failures import ApiProblem, ProviderFailure, Refused
 from .listings import Listings
 from .model import Leaves
-from .ports import Intent, Journal, Unfinished, Voice
+from .ports import SEALED, Intent, Journal, Unfinished, Voice
 from .resource import Resource
 from .session import Session
 from .values import render_path
@@ -71,7 +71,7 @@ class Order:
 
 def _sealed(journal: Journal, name: object) -> str:
     """Return what stands for a secret name."""
-    return f"#{journal.digest(str(name))}"
+    return SEALED + journal.digest(str(name))
 
 
 def is_ours(

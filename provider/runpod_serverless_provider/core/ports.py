@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 BeforeSending = Callable[[str | None], Awaitable[None]]
@@ -88,6 +88,10 @@ class Api(Protocol):
         """
 
 
+SEALED: Final = "#"
+"""So begins what stands for a secret name."""
+
+
 @dataclass(frozen=True)
 class Intent:
     """A creation that is about to be sent, as the journal keeps it.
@@ -123,6 +127,11 @@ class Unfinished:
     has_this_key: bool = True
     """Was it sent with the API key of now, so that `digest` tells equal inputs?"""
 
+    @property
+    def shown_name(self) -> str:
+        """The name for a message; nothing where it is secret."""
+        return "" if self.intent.name.startswith(SEALED) else repr(self.intent.name)
+
 
 class Journal(Protocol):
     """What outlives a killed process: the creations that it has sent. No method raises for a journal that cannot be kept."""
@@ -136,6 +145,9 @@ class Journal(Protocol):
 
     async def unfinished(self, urn: str) -> list[Unfinished]:
         """Return what is open for `urn` on this backend, oldest first."""
+
+    async def abandoned(self, stack: str) -> list[Unfinished]:
+        """Return what ended processes left open for resources whose URN begins with `stack`."""
 
     async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
         """Note, before a POST leaves and so that it outlives a power cut, that it does."""
@@ -181,6 +193,10 @@ class NoJournal:
         return ""
 
     async def unfinished(self, urn: str) -> list[Unfinished]:
+        """Keep nothing."""
+        return []
+
+    async def abandoned(self, stack: str) -> list[Unfinished]:
         """Keep nothing."""
         return []
 

@@ -82,6 +82,7 @@ class Provider:
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
         self._staying: dict[str, str | None] = {}
+        self._changed: set[str] = set()
         self._adopted: set[str] = set()
 
     def _resource(self, token: str) -> Resource:
@@ -172,6 +173,7 @@ class Provider:
             self._adopted.add(str(adopted["id"]))
             self._living[request.urn] = str(adopted["id"])
             return Created(*await self._adopt(resource, task, adopted, adopted, defaulted), secrets)
+        self._changed.add(_stack_of(request.urn))
         order = Order(
             resource=resource,
             urn=request.urn,
@@ -263,6 +265,7 @@ class Provider:
         if request.preview:
             predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
             return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)
+        self._changed.add(_stack_of(request.urn))
         outputs = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
         # Without steps the engine asks to wait on.
@@ -400,6 +403,7 @@ class Provider:
             )
             await request.voice.warn(said)
             return
+        self._changed.add(_stack_of(request.urn))
         prior = _leaves(resource, request.old_inputs)
         successor = living if request.target and living != request.id else None
         if resource.keeps(Departure(request.target, request.id, prior, request.outputs, successor)):
@@ -426,6 +430,20 @@ class Provider:
     async def ended(self, *, is_orderly: bool) -> None:
         """Note that the engine ends the run; if in order, it has stored all that it was told."""
         await self._session.journal.ended(is_orderly=is_orderly)
+
+    async def tell_abandoned(self, voice: Voice) -> None:
+        """Warn of what earlier runs of this stack may have created and nobody has taken over, where this run has changed anything."""
+        for stack in self._changed:
+            for entry in await self._session.journal.abandoned(stack):
+                noun = next(resource.noun for resource in self._resources.values() if resource.path == entry.intent.path)
+                what = (
+                    f"created the {noun} {entry.id!r}" if entry.id else f"may have created the {noun} {entry.shown_name}".rstrip()
+                )
+                await voice.warn(
+                    f"an earlier run that did not end in order {what} for {entry.intent.urn}. If the stack holds it (`pulumi stack "
+                    "--show-ids`), `pulumi refresh` settles this; if not, it may cost money unseen: delete it in the Runpod console, or "
+                    f"take it over with `pulumi refresh --import-pending-creates '{entry.intent.urn}' {entry.id or 'ID'}`"
+                )
 
     async def invoke(self, request: Invoke) -> Invoked:
         """Answer a function's question with GETs alone. Raises NoSuchFunction for one that it does not have."""
@@ -532,6 +550,11 @@ def _steps(
 def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the outputs beyond the inputs."""
     return {item.name: outputs[item.name] for item in output_facts(resource.outputs) if item.name in outputs}
+
+
+def _stack_of(urn: str) -> str:
+    """Return how the URNs of a stack's resources begin: `urn:pulumi:<stack>::<project>::`."""
+    return "".join(f"{part}::" for part in urn.split("::")[:2])
 
 
 def _is_unique(resource: Resource, planned: Leaves, urn: str) -> bool:

@@ -81,6 +81,9 @@ class Core(Protocol):
     def replied(self, id: str) -> None:
         """Note that the engine is told what was created."""
 
+    async def tell_abandoned(self, voice: EngineVoice) -> None:
+        """Warn of what earlier runs may have left."""
+
     async def ended(self, *, is_orderly: bool) -> None:
         """Note that the engine ends the run; if in order, it has stored all that it was told."""
 
@@ -308,6 +311,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         self._stop()
         self._cancels += 1
         self._was_at_rest = not self._mutations
+        if self._core is not None and self._was_at_rest and self._cancels == 1:
+            await self._core.tell_abandoned(call.voice)
         return Empty()
 
     @_rpc
@@ -424,7 +429,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         call.redact.add((resolved.api_key,))
         for note in resolved.notes:
             await call.voice.debug(note)
-        await self.closed()  # an attached provider serves one run after the other
+        if self._core is not None and not self._mutations:  # an attached provider serves one run after the other
+            await self._core.ended(is_orderly=True)
         self._cancels = 0
         self._core = await self._connect(resolved)
         return provider_pb2.ConfigureResponse(

@@ -307,6 +307,34 @@ def test_a_child_of_a_component_is_recovered_where_it_belongs(world):
     assert "pulumi import" not in str(caught.value)
 
 
+def test_what_nobody_takes_over_is_told(world, monkeypatch):
+    """The program has the resource no more, or it is destroyed: the object may cost money, and no plan shows it."""
+    lost = run(world, "Endpoint")
+    world.kill()
+    die(world, monkeypatch)
+    for name, program in (("secret", {"size": 20, "name": "v-canary"}), ("open", {"size": 20})):
+        life, secrets = Life(world, "NetworkVolume", name), frozenset({("name",)} if name == "secret" else ())
+        inputs = life.checked(program, secrets=secrets, random_seed=b"s")
+        request = verbs.Create(life.token, life.urn, inputs, secrets, voice=world.notes)
+        world.fault(method="POST", path="/v2/network-volumes", action="commit-then-drop")
+        with pytest.raises(Died):
+            world.run(world.provider.create(request))
+    monkeypatch.undo()
+    world.kill()
+    world.notes.warnings.clear()
+    world.run(world.provider.tell_abandoned(world.notes))
+    assert world.notes.warnings == []  # a run that changes nothing says nothing
+    other = run(world, "Endpoint", name="other")
+    world.run(world.provider.tell_abandoned(world.notes))
+    endpoint, *volumes = world.notes.warnings
+    assert f"created the endpoint '{lost.id}' for {lost.urn}. If the stack holds it" in endpoint
+    assert f"`pulumi refresh --import-pending-creates '{lost.urn}' {lost.id}`" in endpoint
+    assert (
+        "may have created the network volume for urn:" in volumes[0] and "may have created the network volume 'open-" in volumes[1]
+    )
+    assert "canary" not in world.notes.everything and other.id not in world.notes.everything
+
+
 @pytest.mark.parametrize("has_answer", [True, False])
 def test_a_secret_name_is_not_in_the_journal(world, monkeypatch, has_answer):
     """And is found all the same."""
