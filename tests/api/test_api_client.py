@@ -548,9 +548,18 @@ def test_no_more_requests_are_under_way_than_there_are_connections():
 # -- an end that is asked for
 
 
+ENDED = {
+    "GET": "was given up, as the run was cancelled",
+    "POST": "was not sent, as the run was cancelled; nothing was created by it",
+    "PATCH": "was not carried out, as the run was cancelled; nothing was changed by it",
+    "DELETE": "was not carried out, as the run was cancelled; nothing was deleted by it",
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("reply", [answer(429, retry_after="600"), answer(200, ratelimit='"minute";r=0;t=600'), REFUSED_CONNECTION])
-def test_a_post_that_waits_is_not_sent_once_the_client_is_stopped(reply):
-    """Whoever asked for it is gone: what it creates would be paid for and known to nobody."""
+def test_what_has_had_no_effect_waits_no_longer_once_the_client_is_stopped(method, reply):
+    """Whoever asked for it is gone: nobody waits for its end, and what a POST creates would be paid for and known to nobody."""
 
     async def scenario():
         server, time = Script(reply, REFUSED_CONNECTION), Time()
@@ -558,21 +567,76 @@ def test_a_post_that_waits_is_not_sent_once_the_client_is_stopped(reply):
         client = client_of(server, time)
         if not isinstance(reply, Exception) and reply.status_code == 200:
             await client.request("GET", "/serverless")
-        waiting = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        waiting = asyncio.ensure_future(client.request(method, "/serverless/x", body=body_for(method)))
         await asyncio.sleep(0.02)
         assert len(server.requests) == 1 and not waiting.done()
         client.stop()
-        with pytest.raises(Refused, match="POST /serverless was not sent, as the run was cancelled; nothing was created by it"):
+        with pytest.raises(Refused) as caught:
             await asyncio.wait_for(waiting, 1)
-        with pytest.raises(Refused):
-            await client.request("POST", "/serverless", body={})
+        assert str(caught.value) == f"{method} /serverless/x {ENDED[method]}"
         return len(server.requests)
 
     assert run(scenario()) == 1
 
 
-def test_a_post_in_line_for_a_connection_is_not_sent_either():
-    """Its turn comes too late."""
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stop_also_ends_a_wait_that_begins_after_it(method):
+    """The answer to what was under way is a 429; a POST would not even have been sent."""
+
+    async def scenario():
+        time = Time()
+        time.sleep = lambda seconds: asyncio.sleep(60)
+
+        async def stopping(request):
+            client.stop()
+            return answer(429, retry_after="45")
+
+        server = Script(stopping)
+        client = client_of(server, time)
+        with pytest.raises(Refused, match="as the run was cancelled"):
+            await asyncio.wait_for(client.request(method, "/serverless/x", body=body_for(method)), 1)
+        with pytest.raises(Refused):
+            await asyncio.wait_for(client.request(method, "/serverless/x", body=body_for(method)), 1)
+        return len(server.requests)
+
+    assert run(scenario()) == 1
+
+
+def test_no_post_begins_after_a_stop():
+    """Even where nothing is to be waited for."""
+
+    async def scenario():
+        server = Script(answer())
+        client = client_of(server)
+        client.stop()
+        with pytest.raises(Refused, match="POST /serverless was not sent, as the run was cancelled; nothing was created by it"):
+            await client.request("POST", "/serverless", body={})
+        return len(server.requests)
+
+    assert run(scenario()) == 0
+
+
+def test_a_log_that_waits_is_not_asked_for_once_the_client_is_stopped():
+    """Nobody would read it."""
+
+    async def scenario():
+        server, time = Script(answer(200, ratelimit='"minute";r=0;t=600'), answer()), Time()
+        time.sleep = lambda seconds: asyncio.sleep(60)
+        client = client_of(server, time)
+        await client.request("GET", "/serverless")
+        waiting = asyncio.ensure_future(client.events("/serverless/x/logs", query={}, most=1, timeout_seconds=1.0))
+        await asyncio.sleep(0.02)
+        client.stop()
+        with pytest.raises(Refused, match="GET /serverless/x/logs was given up, as the run was cancelled"):
+            await asyncio.wait_for(waiting, 1)
+        return len(server.requests)
+
+    assert run(scenario()) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_stands_in_line_for_a_connection_is_not_sent_either(method):
+    """Its turn comes too late; what was sent is finished."""
 
     async def scenario():
         gate = asyncio.Event()
@@ -583,31 +647,84 @@ def test_a_post_in_line_for_a_connection_is_not_sent_either():
 
         server = Script(slow)
         client = client_of(server, max_connections=1)
-        first = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        first = asyncio.ensure_future(client.request(method, "/serverless/x", body=body_for(method)))
         await asyncio.sleep(0.01)
-        second = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        second = asyncio.ensure_future(client.request(method, "/serverless/x", body=body_for(method)))
         await asyncio.sleep(0.01)
         client.stop()
         gate.set()
         with pytest.raises(Refused):
             await second
-        return await first, len(server.requests)
+        await first
+        return len(server.requests)
 
-    assert run(scenario()) == ({"id": "x"}, 1)
+    assert run(scenario()) == 1
 
 
-@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-def test_all_else_is_finished_after_a_stop(method):
-    """A resource is brought to what was planned, or found, or removed; nothing new comes of it."""
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_what_may_have_had_its_effect_is_finished_after_a_stop(method):
+    """A resource is brought to what was planned, or removed; nothing new comes of it."""
 
     async def scenario():
-        server = Script(LOST, answer(429, retry_after="5"), answer(200, {"id": "x"}))
+        server = Script(LOST, answer(429, retry_after="5"), REFUSED_CONNECTION, answer(200, {"id": "x"}))
         client = client_of(server)
         client.stop()
         await client.request(method, "/serverless/x", body=body_for(method))
         return len(server.requests)
 
-    assert run(scenario()) == 3
+    assert run(scenario()) == 4
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_what_has_to_wait_for_nothing_is_sent_after_a_stop(method):
+    """It holds up nobody."""
+
+    async def scenario():
+        server = Script(answer(200, {"id": "x"}))
+        client = client_of(server)
+        client.stop()
+        await client.request(method, "/serverless/x", body=body_for(method))
+        return len(server.requests)
+
+    assert run(scenario()) == 1
+
+
+def test_a_read_is_not_tried_again_after_a_stop():
+    """It changes nothing, so that no doubt has to be followed."""
+
+    async def scenario():
+        server, time = Script(LOST, answer()), Time()
+        time.sleep = lambda seconds: asyncio.sleep(60)
+        client = client_of(server, time)
+        client.stop()
+        with pytest.raises(Refused, match="GET /serverless was given up, as the run was cancelled"):
+            await asyncio.wait_for(client.request("GET", "/serverless"), 1)
+        return len(server.requests)
+
+    assert run(scenario()) == 1
+
+
+def test_a_read_that_tells_what_became_of_a_post_outlasts_a_stop():
+    """Whatever it has to wait for: a line, a lost answer, a rate limit."""
+
+    async def scenario():
+        gate = asyncio.Event()
+
+        async def slow(request):
+            await gate.wait()
+            return answer(201, {"id": "x"})
+
+        server = Script(slow, LOST, answer(429, retry_after="45"), answer(200, {"endpoints": []}))
+        client = client_of(server, max_connections=1)
+        first = asyncio.ensure_future(client.request("POST", "/serverless", body={}))
+        await asyncio.sleep(0.01)
+        look = asyncio.ensure_future(client.request("GET", "/serverless", outlasts_stop=True))
+        await asyncio.sleep(0.01)
+        client.stop()
+        gate.set()
+        return await first, await look, len(server.requests)
+
+    assert run(scenario()) == ({"id": "x"}, {"endpoints": []}, 4)
 
 
 def test_a_cancelled_post_leaves_no_wait_behind():

@@ -31,6 +31,13 @@ _NOTICE_SECONDS: Final = 5.0
 """After how long, and how often, a request that waits for its answer is told of."""
 _IN_VAIN: Final = "; it is not tried again, as too many requests of this run were tried again in vain"
 _STREAM: Final = "text/event-stream"
+_ENDED: Final[Mapping[Method, str]] = {
+    "GET": "was given up, as the run was cancelled",
+    "POST": "was not sent, as the run was cancelled; nothing was created by it",
+    "PATCH": "was not carried out, as the run was cancelled; nothing was changed by it",
+    "DELETE": "was not carried out, as the run was cancelled; nothing was deleted by it",
+}
+"""What is said of a request that `stop` has ended."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +141,12 @@ class Client:
         query: Mapping[str, str] | None = None,
         voice: Voice | None = None,
         before_sending: BeforeSending | None = None,
+        outlasts_stop: bool = False,
     ) -> Any:
         """Send one request below the base URL and return the decoded body, or None for a success without one.
 
         Raises ApiProblem, ApiUnreachable, OutcomeUnknown (what a POST does after any doubt, at once), and Refused for a path that leaves
-        its place, or for a POST after `stop`.
+        its place, or for what `stop` ends; a GET that `outlasts_stop` it does not end.
         """
         _check_path(path, self._api_key)
         voice = voice or Silent()
@@ -146,7 +154,9 @@ class Client:
         history: list[_Attempt] = []
         limited_count, limited_since = 0, 0.0
         while True:
-            attempt = await self._attempt_in_budget(method, path, content, query, voice, before_sending)
+            attempt = await self._attempt_in_budget(
+                method, path, content, query, voice, before_sending, outlasts_stop=outlasts_stop
+            )
             if attempt.outcome is Outcome.SUCCESS:
                 self._retries.succeeded(is_retry=bool(history))
                 return attempt.decoded
@@ -167,6 +177,8 @@ class Client:
                 self._budget.block(delay, window.window if window else "")
                 continue
             history.append(attempt)
+            # What may have had its effect is followed to its end; a read has none.
+            outlasts_stop = outlasts_stop or (method != "GET" and policy.may_have_had_effect(attempt.outcome))
             if not policy.may_retry(method, attempt.outcome) or len(history) >= self._max_attempts:
                 raise self._failure(method, path, history)
             if not self._retries.take():
@@ -176,19 +188,19 @@ class Client:
             await voice.status(
                 f"{said}; trying {method} {path} again in {delay:.1f} s ({len(history) + 1} of {self._max_attempts})"
             )
-            await self._wait(method, path, self._sleep(delay))
+            await self._wait(method, path, self._sleep(delay), outlasts_stop=outlasts_stop)
 
     async def events(
         self, path: str, *, query: Mapping[str, str], most: int, timeout_seconds: float, voice: Voice | None = None
     ) -> list[Any]:
         """Return the decoded data of the first `most` events of a stream, or of those that come within the time.
 
-        Raises ApiProblem, ApiUnreachable, and Refused for a path that leaves its place.
+        Raises ApiProblem, ApiUnreachable, and Refused for a path that leaves its place, or for what `stop` ends.
         """
         _check_path(path, self._api_key)
         found: list[Any] = []
         while True:
-            await self._budget.wait(voice or Silent())
+            await self._wait("GET", path, self._budget.wait(voice or Silent()))
             async with self._slots:
                 http = self._connection(self.base_url)
                 if not self._budget.reserve():
@@ -236,7 +248,11 @@ class Client:
         raise ApiUnreachable("GET", clean(self.jobs_url + path, self._api_key), attempt.cause)
 
     def stop(self) -> None:
-        """Send no further POST: who asked for it is going away, and what it creates would be nobody's. All else is finished."""
+        """Send no further POST, and let nothing wait that has had no effect: who asked for it is going away.
+
+        What a POST creates now would be nobody's. Any other request that can leave at once still does, and one that may have had its
+        effect is followed to its end.
+        """
         self._stopped.set()
 
     async def aclose(self) -> None:
@@ -253,12 +269,16 @@ class Client:
         query: Mapping[str, str] | None,
         voice: Voice,
         before_sending: BeforeSending | None,
+        *,
+        outlasts_stop: bool,
     ) -> _Attempt:
         """Wait for a place, make one attempt, and learn from its answer."""
         while True:
-            await self._wait(method, path, self._budget.wait(voice))
+            await self._wait(method, path, self._budget.wait(voice), outlasts_stop=outlasts_stop)
+            stands_in_line = self._slots.locked()
             async with self._slots:
-                self._refuse_if_stopped(method, path)
+                if (method == "POST" or stands_in_line) and not outlasts_stop:
+                    self._refuse_if_stopped(method, path)
                 self._connection(self.base_url)  # what it refuses must not be counted as sent
                 if not self._budget.reserve():
                     continue
@@ -305,27 +325,29 @@ class Client:
         finally:
             timers.pop().cancel()
 
-    async def _wait(self, method: Method, path: str, pause: Awaitable[object]) -> None:
-        """Wait out a pause, which `stop` ends for a POST."""
-        if method != "POST":
+    async def _wait(self, method: Method, path: str, pause: Awaitable[object], *, outlasts_stop: bool = False) -> None:
+        """Wait out a pause, or refuse the request where `stop` ends it."""
+        if outlasts_stop:
             await pause
-            return
-        await self._until_stopped(pause)
-        self._refuse_if_stopped(method, path)
+        elif not await self._until_stopped(pause):
+            self._refuse_if_stopped(method, path)
 
-    async def _until_stopped(self, pause: Awaitable[object]) -> None:
+    async def _until_stopped(self, pause: Awaitable[object]) -> bool:
+        """Wait out a pause, at most until `stop`; say whether it is over."""
         waiting, stopping = asyncio.ensure_future(pause), asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
             stopping.cancel()
-        if waiting.done() and not waiting.cancelled():
-            waiting.result()
+        if not waiting.done() or waiting.cancelled():
+            return False
+        waiting.result()
+        return True
 
     def _refuse_if_stopped(self, method: Method, path: str) -> None:
-        if method == "POST" and self._stopped.is_set():
-            raise Refused(f"POST {clean(path, self._api_key)} was not sent, as the run was cancelled; nothing was created by it")
+        if self._stopped.is_set():
+            raise Refused(f"{method} {clean(path, self._api_key)} {_ENDED[method]}")
 
     def _learn(self, attempt: _Attempt) -> None:
         if policy.is_http_date(attempt.headers.get("date", "")):

@@ -143,7 +143,7 @@ class Creations:
         resource = order.resource
         self._session.part(Listings).forget(resource.path)
         try:
-            listed = await self._session.part(Listings).get(resource.path, resource.list_key, order.voice)
+            listed = await self._session.part(Listings).get(resource.path, resource.list_key, order.voice, outlasts_stop=True)
         except ProviderFailure as problem:
             doubt.cause += f", and looking for it failed: {problem}"
             raise doubt.advised(_advice(order, ())) from None

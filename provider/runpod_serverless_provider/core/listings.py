@@ -40,14 +40,15 @@ class Listings:
         query: Mapping[str, str] | None = None,
         *,
         max_age_seconds: float = math.inf,
+        outlasts_stop: bool = False,
     ) -> list[Mapping[str, Any]]:
-        """Return the items that `GET path` lists under `key`, no older than `max_age_seconds`.
+        """Return the items that `GET path` lists under `key`, no older than `max_age_seconds`; `outlasts_stop` as in `core.ports.Api`.
 
         Raises ProviderFailure for a list that comes in pages, of which the API's document knows nothing.
         """
 
         async def ask() -> list[Mapping[str, Any]]:
-            answer = await self._session.api.request("GET", path, query=query, voice=voice)
+            answer = await self._session.api.request("GET", path, query=query, voice=voice, outlasts_stop=outlasts_stop)
             found = answer if isinstance(answer, Mapping) else {}
             paging = [field for field in found if field != key and _PAGING.search(field)]
             listed = found.get(key)

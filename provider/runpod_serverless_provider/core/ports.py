@@ -66,11 +66,13 @@ class Api(Protocol):
         query: Mapping[str, str] | None = None,
         voice: Voice | None = None,
         before_sending: BeforeSending | None = None,
+        outlasts_stop: bool = False,
     ) -> Any:
         """Send one request below the API's base (`path` like `/serverless/abc`) and return the decoded body, or None for 204.
 
-        Retries by the policy of the method; waits for rate limits and says so to `voice`.
-        Raises ApiProblem, ApiUnreachable, OutcomeUnknown, NotConfigured.
+        Retries by the policy of the method; waits for rate limits and says so to `voice`. Once stopped, nothing waits that has had no
+        effect, but for a GET that `outlasts_stop`, as it tells what became of another request.
+        Raises ApiProblem, ApiUnreachable, OutcomeUnknown, NotConfigured, and Refused for what was not sent, as all is stopped.
         """
 
     async def events(
@@ -78,7 +80,7 @@ class Api(Protocol):
     ) -> list[Any]:
         """Return the decoded data of the first `most` server-sent events of a stream, or of those that come within the time.
 
-        One GET below the API's base, not repeated. Raises ApiProblem, ApiUnreachable, NotConfigured.
+        One GET below the API's base, not repeated. Raises ApiProblem, ApiUnreachable, NotConfigured, Refused.
         """
 
     async def ask_jobs(self, path: str, *, timeout_seconds: float) -> Any:

@@ -57,6 +57,6 @@ async def _is_gone(id: str, session: Session, voice: Voice) -> bool:
     """Ask the REST API: that the other one knows no such endpoint may be a wrong `endpointBaseUrl`."""
     try:
         await session.api.request("GET", f"/serverless/{id}", voice=voice)
-    except (ApiProblem, ApiUnreachable) as problem:
+    except (ApiProblem, ApiUnreachable, Refused) as problem:
         return isinstance(problem, ApiProblem) and problem.status == 404
     return False

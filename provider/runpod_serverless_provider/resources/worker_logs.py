@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ..core.failures import ApiProblem, ApiUnreachable
+from ..core.failures import ApiProblem, ApiUnreachable, Refused
 from ..core.resource import Task
 from ..redaction import PLACEHOLDER, Redactor
 
@@ -28,7 +28,7 @@ async def last_lines(id: str, worker: str, task: Task, secrets: Iterable[str]) -
             timeout_seconds=_SECONDS,
             voice=task.voice,
         )
-    except (ApiProblem, ApiUnreachable):
+    except (ApiProblem, ApiUnreachable, Refused):
         return []
     texts = [str(event["line"]) for event in found if isinstance(event, Mapping) and event.get("line")]
     return shown(texts, secrets)

@@ -111,9 +111,7 @@ class Shop:
     async def settle(self) -> None:
         """There is nothing to wait for."""
 
-    async def request(
-        self, method: str, path: str, *, body: Any = None, query: Any = None, voice: Any = None, before_sending: Any = None
-    ) -> Any:
+    async def request(self, method: str, path: str, *, body: Any = None, query: Any = None, voice: Any = None, **_: Any) -> Any:
         self.sent.append((method, path, json.loads(json.dumps(body))))
         _, _, id = path.removeprefix("/").partition("/")
         if method == "POST":

@@ -204,6 +204,30 @@ def test_who_is_asked_to_stop_waits_no_longer(world, monkeypatch):
     assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET"]
 
 
+def test_what_a_lost_answer_made_is_found_after_a_stop(world, monkeypatch):
+    """A POST that was sent is followed to its end, although the look-up has to be tried again."""
+
+    async def waiting(seconds):
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(world, "_sleep", waiting)
+    world.restart()
+    ask = world.api.request
+
+    async def stopping(method, path, **options):
+        if (method, path) == ("GET", "/serverless"):
+            world.api.stop()
+        return await ask(method, path, **options)
+
+    monkeypatch.setattr(world.api, "request", stopping)
+    world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
+    world.fault(method="GET", path="/v2/serverless", action="status", status=503)
+    made = create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert [item["id"] for item in world.all("endpoints")] == [made.id]
+    assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET", "GET"]
+
+
 def test_who_is_asked_to_stop_while_waiting_knows_no_absence(world, monkeypatch):
     """The server may still carry the POST out, so that it is not said that there is nothing."""
 

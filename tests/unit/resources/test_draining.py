@@ -190,6 +190,19 @@ def test_one_of_two_apis_is_not_enough_to_be_gone(world, busy):
     assert statuses(world) == ["COMPLETED"] * 3
 
 
+def test_whether_it_is_gone_is_not_waited_for_in_a_cancelled_run(world, busy, monkeypatch):
+    """It counts as there."""
+
+    async def request(method, path, **options):
+        world.api.stop()
+        raise Refused(f"{method} {path} was given up")
+
+    monkeypatch.setattr(world.api, "request", request)
+    world.fault(method="GET", path="/v2/*/health", action="status", status=404)
+    with pytest.raises(Refused, match="the endpoint 'api' was not deleted, as the run was cancelled: its jobs cannot be counted"):
+        busy.delete()
+
+
 def test_a_slow_answer_counts_into_the_time(world, busy):
     """The clock that passes while Runpod is asked is the user's too."""
     asked = []

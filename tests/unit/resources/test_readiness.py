@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runpod_serverless_provider.core import verbs
-from runpod_serverless_provider.core.failures import CreatedButFailed
+from runpod_serverless_provider.core.failures import CreatedButFailed, Refused
 
 STOCK = "NVIDIA GeForce RTX 4090"
 PROGRAM: dict[str, Any] = {"image": "me/x:1", "gpu": "ADA_24", "workers": {"min": 2, "max": 3}, "waitForReady": 120}
@@ -141,6 +141,17 @@ def test_a_worker_that_prints_its_environment_gives_no_secret_away(world, endpoi
 def test_logs_that_cannot_be_read_are_to_be_looked_up(world, endpoint, fault):
     """The diagnosis does without them."""
     world.fault(method="GET", path="*/logs", **fault)
+    (summary,) = unhealthy(world, endpoint, [])
+    assert "2 unhealthy: look at their logs in the Runpod console" in summary
+
+
+def test_logs_that_a_cancelled_run_does_not_wait_for_are_to_be_looked_up(world, endpoint, monkeypatch):
+    """The diagnosis does without them, too."""
+
+    async def events(path, **options):
+        raise Refused(f"GET {path} was given up")
+
+    monkeypatch.setattr(world.api, "events", events)
     (summary,) = unhealthy(world, endpoint, [])
     assert "2 unhealthy: look at their logs in the Runpod console" in summary
 
