@@ -186,7 +186,7 @@ class Provider:
             is_name_secret=("name",) in secrets,
         )
         try:
-            made = await self._session.part(Creations).create(order, lambda problem: bool(resource.advice(problem, task, None)))
+            made = await self._session.part(Creations).create(order, resource.is_refusal)
         except ApiProblem as problem:
             if problem.attempt:  # on what an earlier run left
                 raise

@@ -86,6 +86,8 @@ class Resource:
     """Outputs that no update changes."""
     may_be_secret: ClassVar[tuple[str, ...]] = ()
     """Outputs that may hold what nobody called secret: lists leave them out."""
+    refusals: ClassVar[tuple[str, ...]] = ()
+    """What Runpod is known to say where it refuses a create with status 500, in lower case."""
     always_shown: ClassVar[tuple[str, ...]] = ()
     """Properties that are outputs even where no input sets them."""
 
@@ -163,6 +165,14 @@ class Resource:
 
     def noted(self, id: str, properties: Mapping[str, Any], session: Session) -> None:
         """Learn from a resource of this kind that passes by; called with inputs or outputs."""
+
+    def is_refusal(self, problem: ApiProblem) -> bool:
+        """Say whether a create that was answered with 5xx or 408 has surely made nothing.
+
+        Only a known sentence under status 500 tells that: the other statuses are a gateway's too, behind which the create may go on.
+        """
+        said = problem.detail.lower()
+        return problem.status == 500 and any(sentence in said for sentence in self.refusals)
 
     def advice(self, problem: ApiProblem, task: Task, replacement: Task | None) -> str:
         """Say what to do about a refusal; `replacement` is the plan that made this create one, with the outputs of what it replaces."""

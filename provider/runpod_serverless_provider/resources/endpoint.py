@@ -396,6 +396,12 @@ class Endpoint(Resource):
     inputs = EndpointInputs
     outputs = EndpointOutputs
     stables = ("createdAt",)
+    refusals = (
+        "there are no longer any instances available",
+        "max workers across all endpoints must not exceed your workers quota",
+        "serverless endpoints cannot use pod templates",
+        "in your account balance to create an endpoint",
+    )
     always_shown = ("image",)
 
     # -- what a program may write

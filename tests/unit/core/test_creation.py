@@ -179,13 +179,44 @@ def test_a_refusal_is_final(world):
     assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST"]
 
 
-def test_a_known_refusal_is_one_whatever_its_status(world):
-    """Runpod's upstream answers 500 for want of capacity; that is told at once, with what to do."""
-    detail = "There are no longer any instances available with the requested specifications."
+KNOWN = [
+    ("There are no longer any instances available with the requested specifications.", "name more GPU groups"),
+    ("Max workers across all endpoints must not exceed your workers quota (5).", "counts against the account's worker quota"),
+    ("Serverless endpoints cannot use pod templates. Please use a serverless template.", ""),
+    ("You must have at least $0.01 in your account balance to create an endpoint.", ""),
+]
+
+
+@pytest.mark.parametrize(("detail", "advice"), KNOWN)
+def test_a_refusal_that_runpod_words_so_is_one_although_it_answers_500(world, detail, advice):
+    """It is told after one look, with what to do."""
     world.fault(method="POST", path="/v2/serverless", action="status", status=500, detail=detail)
-    with pytest.raises(ApiProblem, match=r"no longer any instances.*name more GPU groups"):
+    with pytest.raises(ApiProblem) as caught:
         create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
+    assert detail in str(caught.value) and advice in str(caught.value)
     assert [request.method for request in world.exchanges if request.path == "/v2/serverless"] == ["POST", "GET"]
+
+
+SOUNDS_LIKE_ONE = [
+    ("NetworkVolume", 504, "upstream in data center EU-RO-1 timed out"),
+    ("NetworkVolume", 500, "data center EU-RO-1 does not answer"),
+    ("Endpoint", 503, "worker quota service timed out"),
+    ("Endpoint", 500, "the quota of a worker is not known"),
+    ("PodTemplate", 502, "the connection was already in use"),
+    ("PodTemplate", 500, "no unique upstream"),
+    *(("Endpoint", status, KNOWN[0][0]) for status in (408, 502, 503, 504)),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "detail"), SOUNDS_LIKE_ONE)
+def test_what_only_sounds_like_a_refusal_leaves_doubt(world, monkeypatch, kind, status, detail):
+    """A gateway gives up, and the server goes on: what it makes a moment later is the answer, and nothing is sent twice."""
+    where, path, inputs = KINDS[kind]
+    monkeypatch.setattr(world.api, "pause", lambda seconds: asyncio.sleep(0.3))
+    world.fault(method="POST", path=path, action="commit-late", status=status, detail=detail, seconds=0.1)
+    made = create(world, kind, inputs)
+    assert [item["id"] for item in world.all(where) if item.get("_source") is None] == [made.id]
+    assert [request.method for request in world.exchanges if request.path == path] == ["POST", "GET", "GET"]
 
 
 def test_who_is_asked_to_stop_waits_no_longer(world, monkeypatch):

@@ -576,6 +576,24 @@ def test_what_a_post_surely_did_not_make_is_not_looked_for_later(world):
     assert "GET /serverless" not in world.sent
 
 
+def test_what_only_sounds_like_a_refusal_is_looked_for_later(world, monkeypatch):
+    """The gateway's words are no reason to forget the creation: the server goes on, and a run that is killed meanwhile knows nothing."""
+    detail = "upstream in data center EU-RO-1 timed out"
+    world.fault(method="POST", path="/v2/network-volumes", action="commit-late", status=504, detail=detail, seconds=0.1)
+
+    async def dying(seconds):
+        raise Died
+
+    monkeypatch.setattr(world.api, "pause", dying)
+    with pytest.raises(Died):
+        run(world, "NetworkVolume")
+    world.kill()
+    world.run(asyncio.sleep(0.3))
+    (made,) = own(world, "NetworkVolume")
+    assert run(world, "NetworkVolume").id == made["id"]
+    assert len(own(world, "NetworkVolume")) == 1
+
+
 def test_without_a_journal_nothing_is_known_of_other_runs():
     """Nothing is taken over then."""
     journal = NoJournal()
