@@ -43,8 +43,10 @@ def _wait(condition: Callable[[], object], seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def _under_way(stack: Stack, emulator: Running, *, requests: int = 1) -> Iterator[subprocess.Popen[str]]:
-    """Run `up` until its first endpoints are being created, and give the CLI's process."""
+def _under_way(
+    stack: Stack, emulator: Running, *, requests: int = 1, request: str = "POST /serverless"
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `up` until its first endpoints are being created, or what else `request` says, and give the CLI's process."""
     stack.pulumi("stack", "select", "--create", "dev")
     command = ["pulumi", "--non-interactive", "--color=never", "up", "--yes", "--skip-preview"]
     with subprocess.Popen(
@@ -57,7 +59,7 @@ def _under_way(stack: Stack, emulator: Running, *, requests: int = 1) -> Iterato
         start_new_session=True,
     ) as process:
         try:
-            _wait(lambda: sent(emulator).count("POST /serverless") >= requests, 60)
+            _wait(lambda: sent(emulator).count(request) >= requests, 60)
             yield process
         finally:
             process.kill()
@@ -211,3 +213,19 @@ def test_an_interrupt_under_load_loses_nothing(stack: Stack, emulator: Running) 
     assert _recorded(stack) == _existing(emulator)
     assert len(_existing(emulator)) >= 5
     _wait(lambda: not _plugins(stack), 10)
+
+
+def test_an_interrupt_ends_the_wait_for_a_rate_limit(stack: Stack, emulator: Running) -> None:
+    """An update that was refused for now is given up, not sent after the cancel; the next run makes it."""
+    stack.write({"api": endpoint()})
+    stack.up()
+    stack.write({"api": endpoint(env={"A": "1"})})
+    emulator.fault("status", "PATCH", "*", status=429, retryAfter=600)
+    with _under_way(stack, emulator, request="PATCH /serverless/{id}") as process:
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert "was not carried out, as the run was cancelled; nothing was changed by it" in said
+    assert sent(emulator).count("PATCH /serverless/{id}") == 1
+    _wait(lambda: not _plugins(stack), 10)
+    assert stack.up().summary == {"same": 1, "update": 1}
