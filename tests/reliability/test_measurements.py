@@ -15,6 +15,7 @@ import pytest
 from tools.reliability import __main__ as program
 from tools.reliability import canaries, fuzz, lifecycles
 from tools.reliability.creations import Trial, faults, matrix
+from tools.reliability.programs import Ref
 from tools.reliability.report import Result, Run
 from tools.reliability.service import Made
 from tools.reliability.storms import too_early
@@ -181,3 +182,22 @@ def test_lives_notice_a_delete_that_deletes_nothing(monkeypatch):
     monkeypatch.setattr(Provider, "delete", delete)
     steps = [lifecycles.Step(what, "Registry-a") for what in ("add", "up", "remove", "up")]
     assert any("is in the account, but in no state" in text for text in lifecycles.lead(steps))
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("NetworkVolume", "volume"), ("PodTemplate", "templateId")], ids=["network volume", "template"]
+)
+def test_lives_allow_a_refusal_of_what_vanished_and_of_nothing_else(monkeypatch, kind, key):
+    """Where nobody refreshed, the state names an id that is gone. Without a word of that, the same life goes wrong."""
+    reference = [Ref(kind)] if key == "volume" else Ref(kind)
+    steps = [
+        lifecycles.Step("add", f"{kind}-a"),
+        lifecycles.Step("up"),
+        lifecycles.Step("vanish", f"{kind}-a"),
+        lifecycles.Step("add", "Endpoint-a"),
+        lifecycles.Step("edit", "Endpoint-a", (key, reference)),
+        lifecycles.Step("up"),
+    ]
+    assert lifecycles.lead(steps) == []
+    monkeypatch.setattr(lifecycles, "REFUSALS_OF_VANISHED", ())
+    assert any("failed without a fault" in text for text in lifecycles.lead(steps))

@@ -214,7 +214,8 @@ class Life:
 
     def _expect_reason(self, said: str) -> None:
         """Hold a failure without a fault against what a user can act on."""
-        if not said.startswith("Check: ") and not any(text in said for text in REFUSALS):
+        is_of_vanished = any(text.format(id) in said for id in self.vanished for text in REFUSALS_OF_VANISHED)
+        if not said.startswith("Check: ") and not is_of_vanished and not any(text in said for text in REFUSALS):
             self.stack.wrong.append(f"failed without a fault: {said}")
 
     def _remote(self) -> dict[str, str]:
@@ -270,6 +271,11 @@ REFUSALS: Final[tuple[str, ...]] = (
     "for this resource, with other inputs than now; nothing was sent",  # what a killed run made of an id that is another one now
 )
 """What may be said without a fault: the program asks for what cannot be."""
+REFUSALS_OF_VANISHED: Final = (
+    "network volume '{}' not found",
+    "template not found. templateId: '{}' is no template of this account",
+)
+"""What may be said of an id that is gone while the state still has it: nobody refreshed."""
 
 
 async def _live(steps: Sequence[Step], directory: Path) -> list[str]:
