@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from tools.reliability import __main__ as program
-from tools.reliability import canaries, fuzz, lifecycles
+from tools.reliability import adoptions, canaries, fuzz, kills, lifecycles
 from tools.reliability.creations import Trial, faults, matrix
 from tools.reliability.programs import Ref
 from tools.reliability.report import Result, Run
@@ -82,6 +83,26 @@ ADVICE = "take it over with `pulumi import t n a`"
 def test_a_creation_is_judged_by_what_exists_and_what_is_known(is_fixed, decoy, made, present, wrong):
     """A generated name leaves nothing unowned; a fixed one may, where the failure says what it is."""
     said = Trial("Endpoint", ("429",), is_fixed, 1, 1, "n", decoy, made=made).verdict(present)
+    assert wrong in said and bool(said) == bool(wrong)
+
+
+def _kept(name, id, **marks):
+    return {"urn": f"urn:pulumi:dev::p::t::{name}", "id": id, **marks}
+
+
+@pytest.mark.parametrize(
+    ("state", "there", "wrong"),
+    [
+        ([_kept("x", "a"), _kept("y", "b")], "ab", ""),
+        ([_kept("x", "a"), _kept("x", "b", delete=True)], "a", ""),
+        ([_kept("x", "a")], "", "as live, which is gone"),
+        ([_kept("x", "a"), _kept("y", "a")], "a", "2 times, for ['x', 'y']"),
+        ([_kept("x", "a"), _kept("x", "a", delete=True)], "a", "2 times, for ['x']"),
+    ],
+)
+def test_a_state_is_broken_where_it_holds_what_is_gone_or_one_id_twice(state, there, wrong):
+    """What waits for its deletion may be gone."""
+    said = " ".join(adoptions.broken(state, there))
     assert wrong in said and bool(said) == bool(wrong)
 
 
@@ -201,3 +222,34 @@ def test_lives_allow_a_refusal_of_what_vanished_and_of_nothing_else(monkeypatch,
     assert lifecycles.lead(steps) == []
     monkeypatch.setattr(lifecycles, "REFUSALS_OF_VANISHED", ())
     assert any("failed without a fault" in text for text in lifecycles.lead(steps))
+
+
+def test_a_trial_of_kills_counts_only_where_it_ran_to_its_end(monkeypatch, tmp_path):
+    """The emulator outlives one trial; each other one is a failure, and is not among those that were tried."""
+
+    class Emulator:
+        def reset(self):
+            if ended:
+                raise ConnectionError("the emulator is gone")
+
+        def set(self, **settings):
+            pass
+
+    @contextlib.contextmanager
+    def place(run, name):
+        yield types.SimpleNamespace(emulator=Emulator())
+
+    ended = []
+    monkeypatch.setattr(kills, "_TOGETHER", 1)
+    monkeypatch.setattr(kills, "workspace", place)
+    monkeypatch.setattr(kills, "_interrupt", lambda place, trial: ended.append(trial))
+    results = list(kills.measure(Run(1, False, tmp_path, tmp_path)))
+    assert {result.metric: (result.n, len(result.failures)) for result in results} == {
+        "kill -9 of the CLI": (1, 1),
+        "kill -9 of the provider": (0, 2),
+        "^C once": (0, 1),
+        "^C twice": (0, 1),
+        '"exited prematurely"': (1, 0),
+        "provider processes after their engine": (1, 0),
+    }
+    assert all("the emulator is gone" in text for result in results for text in result.failures)

@@ -35,6 +35,7 @@ MEASUREMENTS: Final = (
     Measurement("fuzz"),
     Measurement("lifecycles"),
     Measurement("kills"),
+    Measurement("adoptions"),
     Measurement("secrets"),
 )
 """In the order in which they run; `secrets` stays last, because it also judges what the others printed and stored."""

@@ -1,4 +1,4 @@
-"""Interruption at random moments of `up`: kill -9 of the CLI and of the provider, ^C once and twice; and what is never to be adopted.
+"""Interruption at random moments of `up`: kill -9 of the CLI and of the provider, ^C once and twice.
 
 After each, `pulumi cancel`, and another `up`: then the account holds what the state knows, and the state what the program says. The
 answers of the emulator are late, before or after it has done its work, so that most moments fall into a creation.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,15 +16,14 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from .processes import MARK, kill, plugins, seconds_until_gone
 from .report import Result, Run
-from .workspace import KINDS, Done, Project, Workspace, stated, workspace
+from .workspace import KINDS, Project, Workspace, stated, workspace
 
 _TOGETHER: Final = 2
-_LATEST_ANSWER_SECONDS: Final = 1.0
+LATEST_ANSWER_SECONDS: Final = 1.0
 _IDLE_BOUND_SECONDS: Final = 5.0
 _BUSY_BOUND_SECONDS: Final = 65.0
 """The request time-out of a real plugin, and five seconds."""
@@ -39,11 +39,12 @@ MODES: Final = {
 
 @dataclass
 class Trial:
-    """One interrupted `up`, and what came of it."""
+    """One interrupted `up`, and what came of it; nothing is known of one that did not run to its end."""
 
     mode: str
     number: int
     wrong: list[str] = field(default_factory=list)
+    is_ended: bool = False
     is_idle: bool = True
     is_exited_prematurely: bool = False
     lived_seconds: float = 0.0
@@ -61,11 +62,10 @@ def measure(run: Run) -> Iterable[Result]:
     with contextlib.ExitStack() as stack:
         places = [stack.enter_context(workspace(run, f"kills{number}")) for number in range(_TOGETHER)]
         with ThreadPoolExecutor(_TOGETHER) as pool:
-            for number in range(_TOGETHER):
-                pool.submit(_work, places[number], trials[number::_TOGETHER])
+            working = [pool.submit(_work, places[number], trials[number::_TOGETHER]) for number in range(_TOGETHER)]
+        for work in working:
+            work.result()
         yield from _results(run, trials)
-    with workspace(run, "adoptions") as place:
-        yield _adoptions(run, place)
 
 
 def _results(run: Run, trials: list[Trial]) -> Iterator[Result]:
@@ -77,14 +77,17 @@ def _results(run: Run, trials: list[Trial]) -> Iterator[Result]:
     }
     for mode in MODES:
         chosen = [trial for trial in trials if trial.mode == mode]
-        failures = [f"trial {one.number}: {'; '.join(one.wrong)}; {run.repeat('kills')}" for one in chosen if one.wrong]
-        hit = sum(not trial.is_idle for trial in chosen)
-        yield Result(mode, targets[mode], len(chosen), tuple(failures), run.seed, f"{hit} while a request was under way")
+        wrong = {one.number: one.wrong or ([] if one.is_ended else ["did not run to its end"]) for one in chosen}
+        failures = [f"trial {number}: {'; '.join(texts)}; {run.repeat('kills')}" for number, texts in wrong.items() if texts]
+        ended = [trial for trial in chosen if trial.is_ended]
+        hit = sum(not trial.is_idle for trial in ended)
+        yield Result(mode, targets[mode], len(ended), tuple(failures), run.seed, f"{hit} while a request was under way")
+    trials = [trial for trial in trials if trial.is_ended]
     told = [trial for trial in trials if trial.mode != "kill -9 of the provider"]
     exited = [f"{trial.mode}, trial {trial.number}; {run.repeat('kills')}" for trial in told if trial.is_exited_prematurely]
     yield Result('"exited prematurely"', "never said", len(told), tuple(exited), run.seed)
     left = [f"{trial.mode}, trial {trial.number}: {trial.leftover}; {run.repeat('kills')}" for trial in trials if trial.leftover]
-    longest = max(trial.lived_seconds for trial in trials)
+    longest = max((trial.lived_seconds for trial in trials), default=0.0)
     target = f"gone in {_IDLE_BOUND_SECONDS:g} s when idle, else in {_BUSY_BOUND_SECONDS:g} s"
     yield Result("provider processes after their engine", target, len(trials), tuple(left), run.seed, f"{longest:.1f} s at most")
 
@@ -92,13 +95,14 @@ def _results(run: Run, trials: list[Trial]) -> Iterator[Result]:
 def _work(place: Workspace, trials: list[Trial]) -> None:
     for trial in trials:
         try:
+            place.emulator.reset()
+            place.emulator.set(worker_quota=1_000_000)
             _interrupt(place, trial)
+            trial.is_ended = True
         except Exception as problem:  # noqa: BLE001 - a trial that breaks is a missed target, and the others go on
             trial.wrong.append(f"the trial broke: {type(problem).__name__}: {problem}")
         if trial.wrong:
             print(f"  {trial.mode}, trial {trial.number}: {'; '.join(trial.wrong)}", file=sys.stderr, flush=True)
-        place.emulator.reset()
-        place.emulator.set(worker_quota=1_000_000)
 
 
 def _interrupt(place: Workspace, trial: Trial) -> None:
@@ -107,17 +111,11 @@ def _interrupt(place: Workspace, trial: Trial) -> None:
     resources = {kind.lower(): stated(kind) for kind in KINDS}
     resources["dependent"] = stated("Endpoint", env={"API": "${endpoint.id}"})
     project.write(resources)
-    for _ in range(2 * len(resources)):
-        action = chance.choice(("delay", "commit-then-delay"))
-        place.emulator.fault(action, "POST", seconds=chance.uniform(0.0, _LATEST_ANSWER_SECONDS))
+    be_late(place, chance, 2 * len(resources))
     process = project.start("up", "--yes", "--skip-preview", **{MARK: trial.name})
-    if chance.random() < 0.8:  # most of the time before the first creation is the CLI's own
-        _until_first_post(place, process)
-        time.sleep(chance.uniform(0.0, 1.5 * _LATEST_ANSWER_SECONDS))
-    else:
-        time.sleep(chance.uniform(0.0, 4.0))
+    until_a_random_moment(place, chance, process)
     trial.is_idle = not any(entry["status"] is None for entry in place.emulator.requests())
-    _strike(trial, process, chance.uniform(0.05, 1.0))
+    strike(trial.mode, trial.name, process, chance.uniform(0.05, 1.0))
     done = project.ended(process)
     trial.is_exited_prematurely = "exited prematurely" in done.said
     bound = (_IDLE_BOUND_SECONDS if trial.is_idle and trial.mode == "kill -9 of the CLI" else _BUSY_BOUND_SECONDS) + _SLACK_SECONDS
@@ -126,7 +124,7 @@ def _interrupt(place: Workspace, trial: Trial) -> None:
     if lived is None:
         trial.leftover = f"{plugins(trial.name)} after {bound:g} s"
     place.emulator.clear_faults()
-    time.sleep(_LATEST_ANSWER_SECONDS if "kill" in trial.mode else 0)  # what the server was told, it does
+    time.sleep(LATEST_ANSWER_SECONDS if "kill" in trial.mode else 0)  # what the server was told, it does
     if trial.mode == "^C once":
         known, there = project.ids(), sorted(place.remote())
         if known != there:
@@ -134,21 +132,34 @@ def _interrupt(place: Workspace, trial: Trial) -> None:
     _recover(place, project, trial, len(resources))
 
 
-def _strike(trial: Trial, process: subprocess.Popen[str], pause_seconds: float) -> None:
-    if trial.mode == "kill -9 of the CLI":
-        kill([process.pid], signal.SIGKILL)
-    elif trial.mode == "kill -9 of the provider":
-        kill(plugins(trial.name), signal.SIGKILL)
+def be_late(place: Workspace, chance: random.Random, count: int) -> None:
+    """Have the next `count` POSTs answered late, before or after the emulator has done its work."""
+    for _ in range(count):
+        action = chance.choice(("delay", "commit-then-delay"))
+        place.emulator.fault(action, "POST", seconds=chance.uniform(0.0, LATEST_ANSWER_SECONDS))
+
+
+def until_a_random_moment(place: Workspace, chance: random.Random, process: subprocess.Popen[str]) -> None:
+    """Wait, mostly into a creation."""
+    if chance.random() < 0.8:  # most of the time before the first creation is the CLI's own
+        while process.poll() is None and not any(entry["method"] == "POST" for entry in place.emulator.requests()):
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0.0, 1.5 * LATEST_ANSWER_SECONDS))
     else:
-        for number in range(2 if trial.mode == "^C twice" else 1):
+        time.sleep(chance.uniform(0.0, 4.0))
+
+
+def strike(mode: str, mark: str, process: subprocess.Popen[str], pause_seconds: float) -> None:
+    """Interrupt a command, whose plugin is found by `mark`, as `mode` says; `pause_seconds` lie between two ^C."""
+    if mode == "kill -9 of the CLI":
+        kill([process.pid], signal.SIGKILL)
+    elif mode == "kill -9 of the provider":
+        kill(plugins(mark), signal.SIGKILL)
+    else:
+        for number in range(2 if mode == "^C twice" else 1):
             time.sleep(pause_seconds if number else 0)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-
-
-def _until_first_post(place: Workspace, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and not any(entry["method"] == "POST" for entry in place.emulator.requests()):
-        time.sleep(0.02)
 
 
 def _recover(place: Workspace, project: Project, trial: Trial, count: int) -> None:
@@ -167,57 +178,3 @@ def _recover(place: Workspace, project: Project, trial: Trial, count: int) -> No
         trial.wrong.append(f"the state knows {sorted(set(known) - set(there))}, which is not there")
     if len(known) != count and not done.exit_code:
         trial.wrong.append(f"{len(known)} in the state for {count} resources")
-
-
-def _adoptions(run: Run, place: Workspace) -> Result:
-    """Replace, taint, and bring up the same stack in another backend, with interruptions in between: nobody's live resource is taken."""
-    wrong: list[str] = []
-    repetitions = run.scaled(1, 10)
-    for number in range(repetitions):
-        place.emulator.reset()
-        place.emulator.set(worker_quota=1_000_000)
-        chance = run.random("adoptions", number)
-        backends = [place.directory / f"backend-{number}-{letter}" for letter in "ab"]
-        first, second = (_in_backend(place, backend) for backend in backends)
-        is_named = {kind: kind != "PodTemplate" and chance.random() < 0.5 for kind in KINDS}  # two templates of a name cannot be
-        program = {kind.lower(): stated(kind, name="fixed" if is_named[kind] else None) for kind in KINDS}
-        for project in (first, second):
-            project.write(program)
-        first.up()
-        lives = set(first.ids())
-        for verb in ("replace", "taint"):
-            done = _replaced(first, verb)
-            known, there = first.ids(), sorted(place.remote())
-            if done.exit_code or lives & set(known) or known != there or len(known) != len(program):
-                wrong.append(f"{verb}: {sorted(lives & set(known))} kept, {known} known, {there} there: {done.tail}")
-            lives = set(known)
-        interrupted = chance.random() < 0.5
-        place.emulator.fault("commit-then-delay" if interrupted else "delay", "POST", seconds=0.5, times=2)
-        done = second.up(must_succeed=False)
-        if taken := lives & set(second.ids()):
-            wrong.append(f"the other backend took {sorted(taken)}")
-        if done.exit_code and "pulumi import " not in done.said:
-            wrong.append(f"the other backend fails without a way out: {done.tail}")
-        if lives - set(place.remote()):
-            wrong.append(f"{sorted(lives - set(place.remote()))} is gone")
-    return Result(
-        "up --replace, taint, the same stack in two backends",
-        "0 adoptions of a live resource",
-        3 * repetitions,
-        tuple(f"{text}; {run.repeat('kills')}" for text in wrong),
-        run.seed,
-    )
-
-
-def _in_backend(place: Workspace, backend: Path) -> Project:
-    backend.mkdir()
-    return place.project(f"{backend.name}/shop", PULUMI_BACKEND_URL=f"file://{backend.as_posix()}")
-
-
-def _replaced(project: Project, verb: str) -> Done:
-    urns = [one["urn"] for one in project.state()]
-    if verb == "replace":
-        return project.up(*(f"--replace={urn}" for urn in urns), must_succeed=False)
-    for urn in urns:
-        project.pulumi("state", "taint", urn, "--yes", must_succeed=True)
-    return project.up(must_succeed=False)

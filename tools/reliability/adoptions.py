@@ -1,0 +1,227 @@
+"""What somebody holds is never taken nor deleted: replacements after interruptions and failures, and one stack in two backends.
+
+Each life leads a stack through an `up`, a `--replace`, a taint and one of both again. Each of these may be interrupted, or the creation
+of a sibling be refused; then the next one follows at once, or after another `up`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from .kills import LATEST_ANSWER_SECONDS, be_late, strike, until_a_random_moment
+from .processes import MARK
+from .report import Result, Run
+from .workspace import KINDS, PATHS, Done, Project, Workspace, stated, workspace
+
+_TOGETHER: Final = 2
+_INTERRUPTIONS: Final = ("^C once", "^C twice", "kill -9 of the CLI")
+_ORDERLY: Final = "orderly"
+_REFUSED: Final = "a sibling is refused"
+_LOST: Final = "a sibling is answered 500"
+"""Takes minutes: each POST is looked after for as long as the server may take to carry it out."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: `up`, with `--replace` of all, or after all were tainted.
+
+    `how` is an interruption, a sibling's failure, or orderly. `is_mended`: does another `up` follow before the next step?
+    """
+
+    verb: str
+    how: str
+    is_mended: bool
+
+    def __str__(self) -> str:
+        return f"{self.verb} ({self.how}){', up' if self.is_mended else ''}"
+
+
+@dataclass
+class Trial:
+    """The life of one stack: its steps, how many of them were taken, and what was wrong after each."""
+
+    number: int
+    names: Mapping[str, str | None]
+    steps: Sequence[Step]
+    taken: list[Step] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    is_ended: bool = False
+
+
+def drawn(run: Run, number: int) -> Trial:
+    """Draw a life. Two templates of one name cannot be, so theirs is always generated."""
+    chance = run.random("adoptions", number)
+    names = {kind: "fixed" if kind != "PodTemplate" and chance.random() < 0.5 else None for kind in KINDS}
+    verbs = ("up", "replace", "taint", chance.choice(("replace", "taint")))
+    failures = (_REFUSED, *([_LOST] if run.is_full and chance.random() < 0.1 else []))
+    hows = [chance.choice((_ORDERLY, chance.choice(_INTERRUPTIONS), chance.choice(failures))) for _ in verbs]
+    steps = [Step(verb, how, how != _ORDERLY and chance.random() < 0.5) for verb, how in zip(verbs, hows, strict=True)]
+    return Trial(number, names, steps)
+
+
+def measure(run: Run) -> Iterable[Result]:
+    """Lead all lives, some at once, each with an account of its own; then the two backends."""
+    trials = [drawn(run, number) for number in range(run.scaled(2, 60))]
+    with ExitStack() as stack:
+        places = [stack.enter_context(workspace(run, f"adoptions{number}")) for number in range(_TOGETHER)]
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            working = [pool.submit(_lead, places[number], trials[number::_TOGETHER]) for number in range(_TOGETHER)]
+        for work in working:
+            work.result()
+        failures = [
+            f"life {trial.number}, {', '.join(map(str, trial.steps))}: {'; '.join(wrong)}; {run.repeat('adoptions')}"
+            for trial in trials
+            if (wrong := trial.wrong or ([] if trial.is_ended else ["did not run to its end"]))
+        ]
+        taken = Counter(step.how for trial in trials for step in trial.taken)
+        detail = ", ".join(f"{count} {how}" for how, count in sorted(taken.items()))
+        target = "nothing live is deleted, 0 unowned, 0 duplicated, no id twice"
+        yield Result("up --replace and taint after interruptions", target, taken.total(), tuple(failures), run.seed, detail)
+        yield _two_backends(run, places[0])
+
+
+def _lead(place: Workspace, trials: list[Trial]) -> None:
+    for trial in trials:
+        try:
+            place.emulator.reset()
+            place.emulator.set(worker_quota=1_000_000)
+            _live(place, trial)
+            trial.is_ended = True
+        except Exception as problem:  # noqa: BLE001 - a life that breaks is a missed target, and the others go on
+            trial.wrong.append(f"the life broke: {type(problem).__name__}: {problem}")
+        if trial.wrong:
+            print(f"  life {trial.number}: {'; '.join(trial.wrong)}", file=sys.stderr, flush=True)
+
+
+def _live(place: Workspace, trial: Trial) -> None:
+    """Take the steps, up to the first after which something is wrong."""
+    chance = place.run.random("adoptions", trial.number, "moments")
+    project = place.project(f"life{trial.number}")
+    project.write(_program(trial.names))
+    for step in trial.steps:
+        before = {one["urn"]: one["id"] for one in project.state() if not one.get("delete")}
+        done = _taken(place, project, step, f"life{trial.number}", chance)
+        is_first_trouble = all(earlier.how == _ORDERLY for earlier in trial.taken)
+        trial.taken.append(step)
+        after = project.state()
+        wrong = list(broken(after, place.remote()))
+        if step.how == _ORDERLY and is_first_trouble:
+            wrong += _undone(step, before, after, done)
+        elif step.is_mended and not wrong:
+            done = project.up(must_succeed=False)
+            wrong += broken(project.state(), place.remote())
+        if wrong:
+            trial.wrong += [f"after {step}: {text}" for text in wrong] + [done.tail]
+            return
+    done = project.up(must_succeed=False)
+    if done.exit_code:
+        wrong = list(broken(project.state(), place.remote()))
+        done = project.up(must_succeed=False)
+        trial.wrong += [f"after the last up but one: {text}" for text in wrong]
+    trial.wrong += [f"at the end: {text}" for text in _unfinished(project.state(), place.remote(), done)]
+
+
+def _program(names: Mapping[str, str | None]) -> dict[str, Any]:
+    return {kind.lower(): stated(kind, name=name) for kind, name in names.items()}
+
+
+def _taken(place: Workspace, project: Project, step: Step, mark: str, chance: random.Random) -> Done:
+    """Run the command of a step."""
+    urns = sorted({one["urn"] for one in project.state()})
+    if step.verb == "taint":
+        for urn in urns:
+            project.pulumi("state", "taint", urn, "--yes")  # not where an older one waits for its deletion: that is ambiguous
+    flags = [f"--replace={urn}" for urn in urns] if step.verb == "replace" else []
+    place.emulator.clear_requests()
+    if step.how in (_REFUSED, _LOST):
+        status, times = (400, 1) if step.how == _REFUSED else (500, None)
+        place.emulator.fault("status", "POST", PATHS[chance.choice(list(KINDS))], status=status, times=times)
+    be_late(place, chance, len(KINDS))
+    process = project.start("up", "--yes", "--skip-preview", *flags, **{MARK: mark})
+    if step.how in _INTERRUPTIONS:
+        until_a_random_moment(place, chance, process)
+        strike(step.how, mark, process, chance.uniform(0.05, 1.0))
+    done = project.ended(process)
+    place.emulator.clear_faults()
+    if step.how in _INTERRUPTIONS:
+        time.sleep(chance.choice((0.0, LATEST_ANSWER_SECONDS)))  # before or after the server does what it was told
+        project.pulumi("cancel", "--yes")
+    return done
+
+
+def broken(state: Sequence[Mapping[str, Any]], there: Iterable[str]) -> Iterator[str]:
+    """Say what never may be of a state and the ids `there` in the account, however a command ended."""
+    there = set(there)
+    for one in state:
+        if one.get("id") and one["id"] not in there and not one.get("delete"):
+            yield f"the state holds {one['id']} of {_name(one)} as live, which is gone"
+    counted = Counter(one["id"] for one in state if one.get("id"))
+    for id, count in counted.items():
+        if count > 1:
+            yield f"the state holds {id} {count} times, for {sorted({_name(one) for one in state if one.get('id') == id})}"
+
+
+def _undone(step: Step, before: Mapping[str, str], after: Sequence[Mapping[str, Any]], done: Done) -> Iterator[str]:
+    """Say what an orderly command left undone; after trouble the provider may refuse a replacement, or say that there was none."""
+    if done.exit_code:
+        yield f"{step.verb} fails"
+    if step.verb != "up" and (kept := {one["id"] for one in after} & set(before.values())):
+        yield f"{sorted(kept)} is not replaced"
+
+
+def _unfinished(state: Sequence[Mapping[str, Any]], there: Mapping[str, str], done: Done) -> Iterator[str]:
+    """Say what the last `up` left: each resource has one object, and each object is one resource's."""
+    known = {one["id"] for one in state if one.get("id")}
+    yield from broken(state, there)
+    if done.exit_code:
+        yield f"two runs of up fail: {done.tail}"
+    if unowned := {id: name for id, name in there.items() if id not in known}:
+        yield f"unowned: {unowned}"
+    if len(there) > len(KINDS):
+        yield f"duplicated: {len(there)} objects for {len(KINDS)} resources"
+    if len(state) != len(KINDS) and not done.exit_code:
+        yield f"{len(state)} in the state for {len(KINDS)} resources"
+
+
+def _name(resource: Mapping[str, Any]) -> str:
+    return str(resource["urn"]).rpartition("::")[2]
+
+
+def _two_backends(run: Run, place: Workspace) -> Result:
+    """Bring up the same stack in another backend, with answers that are late: nobody's live resource is taken."""
+    wrong: list[str] = []
+    repetitions = run.scaled(1, 10)
+    for number in range(repetitions):
+        place.emulator.reset()
+        place.emulator.set(worker_quota=1_000_000)
+        chance = run.random("backends", number)
+        first, second = (_in_backend(place, place.directory / f"backend-{number}-{letter}") for letter in "ab")
+        program = _program(drawn(run, number).names)
+        for project in (first, second):
+            project.write(program)
+        first.up()
+        lives = set(first.ids())
+        place.emulator.fault(chance.choice(("commit-then-delay", "delay")), "POST", seconds=0.5, times=2)
+        done = second.up(must_succeed=False)
+        if taken := lives & set(second.ids()):
+            wrong.append(f"the other backend took {sorted(taken)}")
+        if done.exit_code and "pulumi import " not in done.said:
+            wrong.append(f"the other backend fails without a way out: {done.tail}")
+        if lives - set(place.remote()):
+            wrong.append(f"{sorted(lives - set(place.remote()))} is gone")
+    failures = tuple(f"{text}; {run.repeat('adoptions')}" for text in wrong)
+    return Result("the same stack in two backends", "0 adoptions of a live resource", repetitions, failures, run.seed)
+
+
+def _in_backend(place: Workspace, backend: Path) -> Project:
+    backend.mkdir()
+    return place.project(f"{backend.name}/shop", PULUMI_BACKEND_URL=f"file://{backend.as_posix()}")
