@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from tools.reliability import __main__ as program
 from tools.reliability import adoptions, canaries, fuzz, kills, lifecycles
-from tools.reliability.creations import Trial, faults, matrix
+from tools.reliability.creations import FIXED, GENERATED, PROPOSED, Trial, faults, matrix
 from tools.reliability.programs import Ref
 from tools.reliability.report import Result, Run
 from tools.reliability.service import Made
@@ -65,24 +65,24 @@ ADVICE = "take it over with `pulumi import t n a`"
 
 
 @pytest.mark.parametrize(
-    ("is_fixed", "decoy", "made", "present", "wrong"),
+    ("naming", "decoy", "made", "present", "wrong"),
     [
-        (False, "", Made("a"), {"a"}, ""),
-        (False, "", Made("", "no"), set(), ""),
-        (False, "", Made("a"), {"a", "b"}, "2 objects"),
-        (False, "", Made("a"), set(), "which is not there"),
-        (False, "", Made("", ADVICE), {"a"}, "in no state"),
-        (True, "", Made("", ADVICE), {"a"}, ""),
-        (True, "", Made("", "no"), {"a"}, "in no state"),
-        (True, "", Made("", ADVICE), {"b"}, "in no state"),
-        (True, "d", Made("d"), {"d"}, "for its own"),
-        (True, "d", Made("a"), {"a", "d"}, ""),
-        (True, "d", Made("", ADVICE), {"a", "b", "d"}, "2 objects"),
+        (GENERATED, "", Made("a"), {"a"}, ""),
+        (GENERATED, "", Made("", "no"), set(), ""),
+        (GENERATED, "", Made("a"), {"a", "b"}, "2 objects"),
+        (GENERATED, "", Made("a"), set(), "which is not there"),
+        (GENERATED, "", Made("", ADVICE), {"a"}, "in no state"),
+        *((naming, "", Made("", ADVICE), {"a"}, "") for naming in (FIXED, PROPOSED)),
+        (FIXED, "", Made("", "no"), {"a"}, "in no state"),
+        (FIXED, "", Made("", ADVICE), {"b"}, "in no state"),
+        *((naming, "d", Made("d"), {"d"}, "for its own") for naming in (FIXED, PROPOSED)),
+        (FIXED, "d", Made("a"), {"a", "d"}, ""),
+        (FIXED, "d", Made("", ADVICE), {"a", "b", "d"}, "2 objects"),
     ],
 )
-def test_a_creation_is_judged_by_what_exists_and_what_is_known(is_fixed, decoy, made, present, wrong):
-    """A generated name leaves nothing unowned; a fixed one may, where the failure says what it is."""
-    said = Trial("Endpoint", ("429",), is_fixed, 1, 1, "n", decoy, made=made).verdict(present)
+def test_a_creation_is_judged_by_what_exists_and_what_is_known(naming, decoy, made, present, wrong):
+    """A generated name leaves nothing unowned; another one may, where the failure says what it is."""
+    said = Trial("Endpoint", ("429",), naming, 1, 1, "n", decoy, made=made).verdict(present)
     assert wrong in said and bool(said) == bool(wrong)
 
 
@@ -107,11 +107,11 @@ def test_a_state_is_broken_where_it_holds_what_is_gone_or_one_id_twice(state, th
 
 
 def test_a_seed_repeats_its_matrix(tmp_path):
-    """Every fault meets every resource, with both kinds of name; another seed orders others."""
+    """Every fault meets every resource, named in each way; another seed orders others."""
     run = Run(1, is_full=True, directory=tmp_path, engine=tmp_path)
     one, again, other = ([str(trial) for trial in matrix(run, seed, faults(5.0))] for seed in (3, 3, 4))
     assert one == again != other
-    assert len(one) == len(faults(5.0)) * 4 * 2 and 20 * len(one) >= 2000
+    assert len(one) == len(faults(5.0)) * 4 * 3 and 20 * len(one) >= 2000
 
 
 def test_who_comes_before_the_end_of_retry_after_is_found():

@@ -1,4 +1,4 @@
-"""Create is exactly once: a matrix of faults over the resources, with generated and with fixed names; then state against remote.
+"""Create is exactly once: a matrix of faults over the resources and over the ways to name them; then state against remote.
 
 Most of it runs through the gRPC service in this process. A sample runs through the CLI, where several creations of a kind share a fault.
 """
@@ -23,6 +23,18 @@ _QUICK_LATE_SECONDS: Final = 0.5
 _PROCESSES: Final = 6
 _TOGETHER: Final = 96
 """So many creations are under way at once: most of them wait."""
+GENERATED: Final = "generated name"
+FIXED: Final = "fixed name"
+PROPOSED: Final = "name of the project's autonaming"
+"""Verbatim: the resource's name in the program, so that the name is a default, and yet somebody else may have it."""
+NAMINGS: Final = (GENERATED, FIXED, PROPOSED)
+
+
+_GATEWAY_WORDS: Final = (
+    (504, "upstream in data center EU-RO-1 timed out"),
+    (502, "worker quota service timed out"),
+)
+"""What a gateway may say of what stands behind it, in words that the API has for refusals."""
 
 
 def faults(late_seconds: float) -> dict[str, Mapping[str, Any]]:
@@ -35,6 +47,15 @@ def faults(late_seconds: float) -> dict[str, Mapping[str, Any]]:
         "time-out after commit": {"action": "commit-then-drop", "hold": True},
         "commit after the client gave up": {"action": "commit-late", "hold": True, "seconds": late_seconds},
         "504, and commit later": {"action": "commit-late", "status": 504, "seconds": late_seconds},
+        **{
+            f"{status} ({detail}), and commit later": {
+                "action": "commit-late",
+                "status": status,
+                "seconds": late_seconds,
+                "detail": detail,
+            }
+            for status, detail in _GATEWAY_WORDS
+        },
         "truncated JSON": {"action": "truncate"},
         "wrong JSON": {"action": "wrong-json"},
         "no JSON": {"action": "wrong-json", "body": "<html>"},
@@ -44,11 +65,11 @@ def faults(late_seconds: float) -> dict[str, Mapping[str, Any]]:
 
 @dataclass
 class Trial:
-    """One creation. `faults` hit its POSTs in turn; `decoy` is the id of another object of its fixed name and settings."""
+    """One creation. `faults` hit its POSTs in turn; `decoy` is the id of another object of its name and settings, which was there."""
 
     kind: str
     faults: tuple[str, ...]
-    is_fixed: bool
+    naming: str
     number: int
     seed: int
     name: str = ""
@@ -67,8 +88,7 @@ class Trial:
         return f"r{self.seed}-{self.number}"
 
     def __str__(self) -> str:
-        mode = ("fixed name, with a namesake" if self.decoy else "fixed name") if self.is_fixed else "generated name"
-        return f"{self.kind}, {mode}, {' then '.join(self.faults)}"
+        return f"{self.kind}, {self.naming}{', with a namesake' if self.decoy else ''}, {' then '.join(self.faults)}"
 
     def verdict(self, present: set[str]) -> str:
         """Say what is wrong, given the ids of all objects of this name; empty where nothing is."""
@@ -80,23 +100,24 @@ class Trial:
             return f"{len(own)} objects: {sorted(own)}; in the state {sorted(known)}"
         if known - own:
             return f"the state knows {sorted(known)}, which is not there"
-        if own - known and not (self.is_fixed and _explains(self.made.said, own)):
+        if own - known and not (self.naming != GENERATED and explains(self.made.said, own)):
             return f"{sorted(own)} is in no state; said was {self.made.said!r}"
         return ""
 
 
-def _explains(said: str, ids: set[str]) -> bool:
+def explains(said: str, ids: set[str]) -> bool:
+    """Say whether a failure names all these ids, and how to take one over."""
     return "pulumi import " in said and all(id in said for id in ids)
 
 
 def matrix(run: Run, seed: int, names: Iterable[str]) -> list[Trial]:
-    """Plan one batch: every fault on every resource, with each kind of name; a quarter of the creations meets a second fault."""
+    """Plan one batch: every fault on every resource, named in each way; a quarter of the creations meets a second fault."""
     names = list(names)
     chance = run.random("creations", seed)
     trials = []
-    for number, (kind, fault, is_fixed) in enumerate(itertools.product(KINDS, names, (False, True))):
+    for number, (kind, fault, naming) in enumerate(itertools.product(KINDS, names, NAMINGS)):
         second = (chance.choice(names),) if chance.random() < 0.25 else ()
-        trials.append(Trial(kind, (fault, *second), is_fixed, number, seed))
+        trials.append(Trial(kind, (fault, *second), naming, number, seed))
     chance.shuffle(trials)
     return trials
 
@@ -105,7 +126,7 @@ def measure(run: Run) -> Iterable[Result]:
     """Run the matrix batch by batch, each with an account of its own, and the sample through the CLI."""
     late_seconds = run.scaled(_QUICK_LATE_SECONDS, _LATE_SECONDS)
     trials: list[Trial] = []
-    wrong: dict[bool, list[str]] = {False: [], True: []}
+    wrong: dict[str, list[str]] = {naming: [] for naming in NAMINGS}
     with workspace(run, "creations") as place:
         for seed in range(run.seed, run.seed + run.scaled(1, 20)):
             batch = matrix(run, seed, faults(late_seconds))
@@ -114,23 +135,24 @@ def measure(run: Run) -> Iterable[Result]:
             for trial in batch:
                 said = trial.verdict({id for id, name in present.items() if name == trial.name})
                 if said:
-                    wrong[trial.is_fixed].append(f"{trial}: {said}; {run.repeat('creations', trial.seed)}")
+                    wrong[trial.naming].append(f"{trial}: {said}; {run.repeat('creations', trial.seed)}")
             strangers = set(present.values()) - {trial.name for trial in batch}
-            wrong[False] += [f"objects of no trial: {sorted(strangers)}"] if strangers else []
+            wrong[GENERATED] += [f"objects of no trial: {sorted(strangers)}"] if strangers else []
             run.canaries.look("creations", *(trial.made.said for trial in batch))
             trials += batch
             place.emulator.reset()
             place.emulator.set(worker_quota=1_000_000)
-        yield _result(run, "creations with generated names", "0 duplicates, remote = state", trials, wrong, is_fixed=False)
-        yield _result(run, "creations with fixed names", "0 duplicates, else explained", trials, wrong, is_fixed=True)
+    yield _result(run, "creations with generated names", "0 duplicates, remote = state", trials, wrong, GENERATED)
+    yield _result(run, "creations with fixed names", "0 duplicates, else explained", trials, wrong, FIXED)
+    yield _result(run, "creations with names of the project's autonaming", "0 duplicates, else explained", trials, wrong, PROPOSED)
     yield _by_cli(run)
 
 
-def _result(run: Run, metric: str, target: str, trials: list[Trial], wrong: dict[bool, list[str]], *, is_fixed: bool) -> Result:
-    chosen = [trial for trial in trials if trial.is_fixed == is_fixed]
+def _result(run: Run, metric: str, target: str, trials: list[Trial], wrong: Mapping[str, list[str]], naming: str) -> Result:
+    chosen = [trial for trial in trials if trial.naming == naming]
     counted = Counter(bool(trial.made.id) for trial in chosen)
     detail = f"{counted[True]} created, {counted[False]} failed with an explanation"
-    return Result(metric, target, len(chosen), tuple(wrong[is_fixed]), run.seed, detail)
+    return Result(metric, target, len(chosen), tuple(wrong[naming]), run.seed, detail)
 
 
 async def _create_all(
@@ -149,7 +171,9 @@ async def _create_all(
         stranger = services.pop()
         known = faults(late_seconds)
         for trial in trials:
-            await _prepare(stranger, chance, trial)
+            await prepare(stranger, chance, trial)
+            if trial.naming != GENERATED and chance.random() < 0.5:
+                trial.decoy = (await stranger.create(trial.kind, f"{trial.urn}-decoy", trial.inputs)).id
             for fault in trial.faults:
                 place.emulator.fault(method="POST", path=PATHS[trial.kind], name=trial.name, **known[fault])
         place.emulator.advance(2)  # an endpoint's time of creation counts in seconds
@@ -163,13 +187,15 @@ async def _create_all(
     await asyncio.sleep(late_seconds + 0.5)
 
 
-async def _prepare(service: Service, chance: random.Random, trial: Trial) -> None:
-    """Check the inputs; half of the fixed names have a namesake, with the same settings."""
-    fixed: Properties = {"name": f"fixed-{trial.label}"} if trial.is_fixed else {}
-    trial.inputs = await service.check(trial.kind, trial.urn, {**LEAST[trial.kind], **fixed}, chance.randbytes(32))
+async def prepare(service: Service, chance: random.Random, trial: Trial) -> None:
+    """Check the inputs."""
+    fixed: Properties = {"name": f"fixed-{trial.label}"} if trial.naming == FIXED else {}
+    proposed, must_be_proposed = trial.label if trial.naming == PROPOSED else "", chance.random() < 0.5
+    given = {**LEAST[trial.kind], **fixed}
+    trial.inputs = await service.check(
+        trial.kind, trial.urn, given, chance.randbytes(32), proposed=proposed, must_be_proposed=must_be_proposed
+    )
     trial.name = trial.inputs["name"]
-    if trial.is_fixed and chance.random() < 0.5:
-        trial.decoy = (await service.create(trial.kind, f"{trial.urn}-decoy", trial.inputs)).id
 
 
 def _by_cli(run: Run) -> Result:

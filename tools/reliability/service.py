@@ -60,9 +60,19 @@ class Service:
     def __init__(self, stub: Any) -> None:
         self._stub = stub
 
-    async def check(self, kind: str, urn: str, properties: Properties, seed: bytes) -> dict[str, Any]:
-        """Give the checked inputs of a new resource. Raises ValueError for what the check refuses."""
+    async def check(
+        self, kind: str, urn: str, properties: Properties, seed: bytes, *, proposed: str = "", must_be_proposed: bool = False
+    ) -> dict[str, Any]:
+        """Give the checked inputs of a new resource. Raises ValueError for what the check refuses.
+
+        `proposed` is the name that the project's autonaming proposes, or prescribes where it `must_be_proposed`; without one, none is
+        configured.
+        """
         request = provider_pb2.CheckRequest(urn=urn, type=PACKAGE + kind, news=_struct(sealed(properties)), randomSeed=seed)
+        if proposed:
+            request.autonaming.proposed_name = proposed
+            modes = provider_pb2.CheckRequest.AutonamingOptions
+            request.autonaming.mode = modes.ENFORCE if must_be_proposed else modes.PROPOSE
         checked = await self._stub.Check(request)
         if checked.failures:
             raise ValueError("; ".join(failure.reason for failure in checked.failures))
