@@ -16,6 +16,7 @@ import pytest
 from tools.reliability import __main__ as program
 from tools.reliability import adoptions, canaries, fuzz, kills, lifecycles
 from tools.reliability.creations import FIXED, GENERATED, PROPOSED, Trial, faults, matrix
+from tools.reliability.pairs import wrong_again, wrong_pair
 from tools.reliability.programs import Ref
 from tools.reliability.report import Result, Run
 from tools.reliability.service import Made
@@ -83,6 +84,44 @@ ADVICE = "take it over with `pulumi import t n a`"
 def test_a_creation_is_judged_by_what_exists_and_what_is_known(naming, decoy, made, present, wrong):
     """A generated name leaves nothing unowned; another one may, where the failure says what it is."""
     said = Trial("Endpoint", ("429",), naming, 1, 1, "n", decoy, made=made).verdict(present)
+    assert wrong in said and bool(said) == bool(wrong)
+
+
+@pytest.mark.parametrize(
+    ("naming", "first", "second", "present", "wrong"),
+    [
+        (GENERATED, Made("", "lost"), Made("a"), {"a"}, ""),
+        (GENERATED, Made("a", "unread"), Made("a"), {"a"}, ""),
+        (GENERATED, Made("a"), Made("a"), {"a"}, "did not fail"),
+        (GENERATED, Made("a", "unread"), Made("b"), {"b"}, "the first call said a"),
+        (GENERATED, Made("", "lost"), Made("b"), {"a", "b"}, "2 objects"),
+        (GENERATED, Made("", "lost"), Made("", ADVICE), {"a"}, "fails as well"),
+        *((naming, Made("", "lost"), Made("", ADVICE), {"a"}, "") for naming in (FIXED, PROPOSED)),
+        (FIXED, Made("", "lost"), Made("", "no"), {"a"}, "fails as well"),
+        (FIXED, Made("", "lost"), Made("", ADVICE), set(), "fails as well"),
+    ],
+)
+def test_a_creation_called_again_gives_the_object_of_the_first_call(naming, first, second, present, wrong):
+    """Or one where there is none yet; only in doubt about a name may it fail, and then it says of what."""
+    said = wrong_again(Trial("Endpoint", ("",), naming, 1, 1, "n", made=second), first, present)
+    assert wrong in said and bool(said) == bool(wrong)
+
+
+@pytest.mark.parametrize(
+    ("made", "present", "wrong"),
+    [
+        ((Made("a"), Made("b")), {"a", "b"}, ""),
+        ((Made("b"), Made("", ADVICE)), {"a", "b"}, ""),
+        ((Made("a"), Made("", "no")), {"a"}, ""),
+        ((Made("a"), Made("a")), {"a"}, "both are a"),
+        ((Made("a"), Made("b")), {"a", "b", "c"}, "3 objects"),
+        ((Made("a"), Made("b")), {"a"}, "not there"),
+        ((Made("b"), Made("", "no")), {"a", "b"}, "in no state"),
+    ],
+)
+def test_two_creations_of_one_name_have_an_object_each(made, present, wrong):
+    """What one of them does not know, its failure names."""
+    said = wrong_pair(made, present)
     assert wrong in said and bool(said) == bool(wrong)
 
 

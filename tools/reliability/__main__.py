@@ -30,6 +30,7 @@ class Measurement:
 
 MEASUREMENTS: Final = (
     Measurement("creations"),
+    Measurement("pairs"),
     Measurement("requests"),
     Measurement("storms"),
     Measurement("fuzz"),
