@@ -63,8 +63,8 @@ def drawn(run: Run, number: int) -> Trial:
     names = {kind: "fixed" if kind != "PodTemplate" and chance.random() < 0.5 else None for kind in KINDS}
     verbs = ("up", "replace", "taint", chance.choice(("replace", "taint")))
     failures = (_REFUSED, *([_LOST] if run.is_full and chance.random() < 0.1 else []))
-    hows = [chance.choice((_ORDERLY, chance.choice(_INTERRUPTIONS), chance.choice(failures))) for _ in verbs]
-    steps = [Step(verb, how, how != _ORDERLY and chance.random() < 0.5) for verb, how in zip(verbs, hows, strict=True)]
+    hows = chance.choices((_ORDERLY, *_INTERRUPTIONS, chance.choice(failures)), (3, 2, 2, 2, 3), k=len(verbs))
+    steps = [Step(verb, how, how != _ORDERLY and chance.random() < 0.3) for verb, how in zip(verbs, hows, strict=True)]
     return Trial(number, names, steps)
 
 
