@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drift.support import command, identifiers, search
+from drift.support import command, identifiers, search, search_one
 from engine.harness import STACK, Stack
 from engine.programs import endpoint, volume
 from runpod_serverless_provider.drift import DriftError, Up, find_drift
@@ -158,3 +158,12 @@ def test_workers_that_make_no_sense_are_said_to_be_unknown(stack: Stack, emulato
     done = command(stack)
     assert done.returncode == 7, done.stderr
     assert "The workers could not be listed: Runpod's answer is not a list of workers" in done.stdout.replace("\n ", "")
+
+
+def test_workers_that_are_still_waited_for_are_no_drift(stack: Stack, emulator: Running) -> None:
+    """The next `up` waits on; Runpod has what the state says."""
+    stack.write({"api": endpoint(workers={"min": 2, "max": 2}, waitForReady=1)})
+    assert stack.up(exit_code=None).exit_code != 0
+    assert search_one(stack).resources == ()
+    emulator.advance(100)
+    assert search_one(stack).resources == ()

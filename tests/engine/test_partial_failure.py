@@ -178,6 +178,47 @@ def test_a_roll_over_in_place_that_takes_too_long_is_waited_for(stack: Stack, em
     assert sent(emulator)[-1] == "GET /serverless/{id}/releases"
 
 
+@pytest.fixture
+def replaced(stack: Stack, emulator: Running) -> str:
+    """Leave a stack whose replacement was not ready in time; give the id of the endpoint that it is to take the place of."""
+    stack.write({"api": endpoint(**{**WAITING, "waitForReady": 120})})
+    with hurried(emulator):
+        stack.up()
+    (old,) = emulator.state()["endpoints"]
+    emulator.set(worker_quota=10)
+    stack.write({"api": endpoint(**{**WAITING, "image": "me/worker:2"})})
+    assert "0/2 workers on version 1 after 1 s" in _failed_up(stack)
+    return str(old["id"])
+
+
+REFRESHES = pytest.mark.parametrize("arguments", [(), ("--refresh",)], ids=["plain", "with a refresh"])
+
+
+@REFRESHES
+def test_a_refresh_pays_no_wait(stack: Stack, emulator: Running, replaced: str, arguments: tuple[str, ...]) -> None:
+    """What a replacement was not ready for stays as long as that is so; the engine says so at each refresh, and plans the wait."""
+    assert "unhealthy state:\n* 0/2 workers on version 1 (2 still starting)" in "\n".join(stack.refresh().said("warning"))
+    assert "update" in stack.preview("--refresh").ops("api")
+    assert "0/2 workers on version 1 after 1 s" in "\n".join(stack.up(*arguments, exit_code=None).said("error"))
+    assert replaced in {item["id"] for item in emulator.state()["endpoints"]}
+    emulator.advance(100)
+    stack.up(*arguments)
+    (live,) = emulator.state()["endpoints"]
+    assert live["id"] != replaced and [resource.get("initErrors") for resource in _endpoints(stack)] == [None]
+    stack.expect_no_changes()
+
+
+def test_a_refresh_that_finds_it_ready_settles_the_wait(stack: Stack, emulator: Running, replaced: str) -> None:
+    """Nothing is left to wait for, and no change is planned but the end of what was replaced."""
+    emulator.advance(100)
+    stack.refresh()
+    assert [resource.get("initErrors") for resource in _endpoints(stack)] == [None, None]
+    emulator.clear_requests()
+    assert stack.up().summary.get("update") is None
+    assert "GET /serverless/{id}/workers" not in sent(emulator)
+    assert replaced not in {item["id"] for item in emulator.state()["endpoints"]}
+
+
 def _ill(emulator: Running) -> None:
     """Let the workers fail their health checks, and print their environment."""
     (live,) = emulator.state()["endpoints"]
@@ -252,3 +293,23 @@ def test_behind_the_dynamic_door_the_wait_is_owed_too(stack: Stack, emulator: Ru
     assert inline.up().summary.resource_changes == {"same": 2}
     assert sent(emulator).count("PATCH /serverless/{id}") == 1
     assert [item["image"] for item in emulator.state()["endpoints"]] == ["me/worker:2"]
+
+
+def test_behind_the_dynamic_door_a_refresh_pays_no_wait_either(stack: Stack, emulator: Running) -> None:
+    """It keeps the mark and what it found; without a way to say so, the next plan would find nothing to do."""
+    from pulumi import automation
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        Endpoint("api", name="api", image="me/worker:1", workers={"min": 2, "max": 2}, wait_for_ready=1)
+
+    inline = stack.inline(program)
+    with pytest.raises(automation.CommandError):
+        inline.up()
+    assert "unhealthy state:\n* 0/2 workers on version 1 (2 still starting)" in inline.refresh().stdout.replace("    ", "")
+    with pytest.raises(automation.CommandError, match="0/2 workers on version 1 after 1 s"):
+        inline.up(refresh=True)
+    emulator.advance(100)
+    inline.up(refresh=True)
+    assert inline.up().summary.resource_changes == {"same": 2}

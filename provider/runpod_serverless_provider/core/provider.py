@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -226,13 +227,17 @@ class Provider:
         secrets: frozenset[Path],
     ) -> None:
         """Wait as the program asks; what is not ready in time is kept, and the next `pulumi up` waits on."""
-        try:
-            with Unreadable.of("its workers"):
-                reasons = await resource.unready(id, replace(task, outputs=outputs, secrets=secrets), timeout_seconds)
-        except ProviderFailure as problem:  # whatever it is, the id is kept
-            reasons = (f"whether it is ready is not known: {problem}",)
+        task = replace(task, outputs=outputs, secrets=secrets)
+        reasons = await self._unready(resource, id, task, timeout_seconds or math.inf)
         if reasons:
             raise CreatedButFailed(id, {**outputs, OWED_KEY: True}, reasons, secrets=secrets)
+
+    async def _unready(self, resource: Resource, id: str, task: Task, most_seconds: float) -> tuple[str, ...]:
+        try:
+            with Unreadable.of("its workers"):
+                return await resource.unready(id, task, most_seconds)
+        except ProviderFailure as problem:  # whatever it is, the id is kept
+            return (f"whether it is ready is not known: {problem}",)
 
     async def _adopt(
         self,
@@ -302,7 +307,8 @@ class Provider:
     async def read(self, request: Read) -> Observed | None:
         """Observe one resource; None when it is gone. Without inputs, also work out how a program would state it.
 
-        An import is 1 GET; refreshes share 1 list a kind, and what is absent from it is confirmed by 1 GET.
+        An import is 1 GET; refreshes share 1 list a kind, and what is absent from it is confirmed by 1 GET. What was not ready in time is
+        looked at once more; while it is not, CreatedButFailed says so, and the next `pulumi up` waits on.
         """
         resource = self._resource(request.token)
         request = replace(request, inputs=as_written(request.inputs), outputs=_readable(resource, request.outputs))
@@ -317,7 +323,17 @@ class Provider:
             await self._session.part(Creations).named(request.urn, request.id, found.get("name"))
         self._refreshed[request.urn] = request.inputs
         with Unreadable.of(f"the {resource.noun} {request.id!r}"):
-            return await self._observed(resource, request, found)
+            observed = await self._observed(resource, request, found)
+        if OWED_KEY in request.outputs and request.inputs:
+            await self._require_ready(resource, request, observed)
+        return observed
+
+    async def _require_ready(self, resource: Resource, request: Read, observed: Observed) -> None:
+        planned = _leaves(resource, request.inputs)
+        task = Task(self._session, request.voice, planned, observed.outputs, (), secrets=observed.secrets)
+        if reasons := await self._unready(resource, request.id, task, 0.0):
+            outputs = {**observed.outputs, OWED_KEY: request.outputs[OWED_KEY]}
+            raise CreatedButFailed(request.id, outputs, reasons, observed.inputs, observed.secrets)
 
     async def _observed(self, resource: Resource, request: Read, found: Mapping[str, Any]) -> Observed:
         managed = _leaves(resource, request.inputs) if request.inputs else None

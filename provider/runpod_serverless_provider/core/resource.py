@@ -145,8 +145,11 @@ class Resource:
     async def forewarn(self, id: str, task: Task) -> None:
         """Tell what replacing `id` costs."""
 
-    async def unready(self, id: str, task: Task, timeout_seconds: float) -> tuple[str, ...]:
-        """Wait until the resource is ready, as far as the program asks for it, and say why it is not; nothing where it is."""
+    async def unready(self, id: str, task: Task, most_seconds: float) -> tuple[str, ...]:
+        """Wait until the resource is ready, as far as the program asks for it, and say why it is not; nothing where it is.
+
+        `most_seconds` bounds the wait besides; with 0 it is only looked at.
+        """
         return ()
 
     def keeps(self, departure: Departure) -> bool:

@@ -477,13 +477,13 @@ class Endpoint(Resource):
             raise CheckFailed(list(dict.fromkeys(failures)))
         return resolved
 
-    async def unready(self, id: str, task: Task, timeout_seconds: float) -> tuple[str, ...]:
+    async def unready(self, id: str, task: Task, most_seconds: float) -> tuple[str, ...]:
         """Wait for the workers where `waitForReady` asks for it."""
         seconds, wanted = task.planned.get(("waitForReady",)), task.planned.get(("workers", "min"))
         if seconds is None or not wanted:
             return ()
         is_rolling = task.steps is not None and task.planned.get(("updateStrategy",)) == "inPlace"
-        return await unready(id, wanted, _at_most(seconds, timeout_seconds), task, is_rolling=is_rolling)
+        return await unready(id, wanted, min(seconds, most_seconds), task, is_rolling=is_rolling)
 
     async def forewarn(self, id: str, task: Task) -> None:
         """Say what a replacement costs."""

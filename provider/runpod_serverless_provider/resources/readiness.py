@@ -82,4 +82,5 @@ async def _diagnosed(id: str, seen: _Seen, seconds: float, task: Task) -> tuple[
         causes.append(f"{stale} on an older version")
     why = f" ({'; '.join(causes)})" if causes else ""
     logged = (f"worker {ill[0]!r} wrote last:" + "".join(f"\n    {line}" for line in lines),) if lines else ()
-    return (f"{seen.said} after {seconds:.0f} s{why}; the next `pulumi up` waits on", *logged)
+    after = f" after {seconds:.0f} s" if seconds else ""
+    return (f"{seen.said}{after}{why}; the next `pulumi up` waits on", *logged)

@@ -53,6 +53,35 @@ def test_what_is_not_ready_in_time_is_kept_with_a_diagnosis(world, endpoint):
     assert endpoint.outputs["waitForReady"] == 10
 
 
+def test_a_refresh_keeps_the_wait_owed(world, endpoint):
+    """Until it finds the workers ready; it looks once."""
+    not_ready(endpoint, {**PROGRAM, "waitForReady": 1})
+    world.control(f"resources/endpoints/{endpoint.id}", {"name": "other"}, "PATCH")
+    world.forget()
+    with pytest.raises(CreatedButFailed) as failed:
+        endpoint.read()
+    assert failed.value.id == endpoint.id
+    assert failed.value.reasons == ("0/2 workers on version 1 (2 still starting); the next `pulumi up` waits on",)
+    assert failed.value.inputs["name"] == failed.value.outputs["name"] == "other"
+    assert world.sent == ["GET /serverless", f"GET /serverless/{endpoint.id}/workers"]
+    endpoint.outputs = dict(failed.value.outputs)
+    with pytest.raises(CreatedButFailed):
+        endpoint.read()
+    world.app.world.clock.advance(120)
+    endpoint.refresh()
+    world.forget()
+    endpoint.refresh()
+    assert world.sent == []
+
+
+def test_a_refresh_that_cannot_look_keeps_the_wait_owed(world, endpoint):
+    """What is not known is not settled."""
+    not_ready(endpoint, {**PROGRAM, "waitForReady": 1})
+    world.fault(method="GET", path="*/workers", action="status", status=403)
+    with pytest.raises(CreatedButFailed, match="not known"):
+        endpoint.read()
+
+
 def test_a_longer_time_for_one_that_was_not_ready_waits_on(world, endpoint):
     """What the user does next; it is a change of state alone, but the wait is still owed."""
     stock(world, "NONE")

@@ -152,20 +152,32 @@ class Adapter:
         self._run(self._core.stored(matter.urn, created.id))  # or as good as: nothing tells this door more
         return CreateResult(created.id, _encode({**created.outputs, **_kept(inputs)}, created.secrets))
 
-    def _unfinished(self, matter: Matter, problem: CreatedButFailed, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Fail with all that is known of the resource; where the engine cannot be told, return outputs that the next plan updates."""
+    def _unfinished(
+        self, matter: Matter, problem: CreatedButFailed, inputs: Mapping[str, Any], read: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Fail with all that is known of the resource; where the engine cannot be told, return outputs that the next plan updates.
+
+        `read` are the encoded inputs that a refresh found.
+        """
         reasons = [matter.redact(reason) for reason in problem.reasons]
         outputs = {**problem.outputs, **_kept(inputs)}
         provider = {PROVIDER_KEY: inputs[PROVIDER_KEY]} if PROVIDER_KEY in inputs else {}
-        if tell(problem.id, _encode({**outputs, **provider}, problem.secrets), reasons, matter.said(str(problem))):
+        told = None if read is None else {**read, **provider}
+        if tell(problem.id, _encode({**outputs, **provider}, problem.secrets), reasons, matter.said(str(problem)), told):
             raise problem
         self._run(self._voice(matter).warn(str(problem)))
         return _encode({**outputs, FAILED_KEY: reasons}, problem.secrets)
 
     @_about
     def read(self, matter: Matter, id: str, properties: Mapping[str, Any]) -> ReadResult:
-        """Refresh."""
-        return self._read(matter, id, _decode(properties))
+        """Refresh; the next plan updates what was not ready in time and is not yet."""
+        prior = _decode(properties)
+        try:
+            return self._read(matter, id, prior)
+        except CreatedButFailed as problem:
+            kept = {**_kept(prior), INPUTS_KEY: problem.inputs}
+            inputs = self._inputs(matter, problem.inputs, kept, problem.secrets)
+            return ReadResult(problem.id, self._unfinished(matter, problem, {**prior, **kept}, inputs), inputs)
 
     def _read(self, matter: Matter, id: str, prior: Mapping[str, Any]) -> ReadResult:
         request = verbs.Read(
@@ -192,7 +204,7 @@ class Adapter:
         """
         outputs, planned = _decode(olds), _decode(news)
         if FAILED_KEY in outputs:
-            found = self._read(matter, id, outputs)
+            found = self._read(matter, id, {name: value for name, value in outputs.items() if name != OWED_KEY})
             if found.id is not None:
                 outputs = {**_decode(found.outs), INPUTS_KEY: outputs[INPUTS_KEY], OWED_KEY: True}
         request = verbs.Update(

@@ -20,12 +20,17 @@ from pulumi.runtime.proto import provider_pb2
 from runpod_serverless_provider.details import DETAILS_KEY, pack_status, packed
 
 
-def tell(id: str, outputs: Mapping[str, Any], reasons: Iterable[str], text: str) -> bool:
-    """Let the failure that is raised next keep the resource `id` with encoded `outputs`; False where that cannot be said."""
+def tell(id: str, outputs: Mapping[str, Any], reasons: Iterable[str], text: str, inputs: Mapping[str, Any] | None = None) -> bool:
+    """Let the failure that is raised next keep the resource `id` with encoded `outputs`; False where that cannot be said.
+
+    `inputs` are those that a refresh found, None where they stay as they are.
+    """
     context = _context()
     if context is None:
         return False
     failed = provider_pb2.ErrorResourceInitFailed(id=id, reasons=reasons, properties=ParseDict(dict(outputs), Struct()))
+    if inputs is not None:
+        failed.inputs.CopyFrom(ParseDict(dict(inputs), Struct()))
     context.set_trailing_metadata(((DETAILS_KEY, pack_status(grpc.StatusCode.UNKNOWN, text, packed(failed))),))
     return True
 
