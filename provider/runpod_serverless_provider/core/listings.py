@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .failures import Incomplete, ProviderFailure
@@ -18,12 +19,21 @@ _Found = TypeVar("_Found")
 _PAGING: Final = re.compile(r"next|cursor|page|more|token|offset", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """An answer, and when it was asked for and when it came."""
+
+    asked_at: float
+    answered_at: float
+    found: Any
+
+
 class Listings:
     """Takes lists and single objects, and keeps them until `forget`. Failures are not kept."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._kept: dict[str, tuple[float, Any]] = {}
+        self._kept: dict[str, _Kept] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._writes: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
@@ -42,8 +52,10 @@ class Listings:
         max_age_seconds: float = math.inf,
         outlasts_stop: bool = False,
     ) -> list[Mapping[str, Any]]:
-        """Return the items that `GET path` lists under `key`, no older than `max_age_seconds`; `outlasts_stop` as in `core.ports.Api`.
+        """Return the items that `GET path` lists under `key`.
 
+        Those of an earlier request do where they came at most `max_age_seconds` ago, or were asked for after this call. `outlasts_stop` is
+        that of `core.ports.Api`.
         Raises ProviderFailure for a list that comes in pages, of which the API's document knows nothing.
         """
 
@@ -73,16 +85,18 @@ class Listings:
         return await self._once(path, f"{path}?id={id}", ask)
 
     async def _once(self, path: str, name: str, ask: Callable[[], Awaitable[_Found]], max_age_seconds: float = math.inf) -> _Found:
+        clock = self._session.clock
+        arrived_at = clock()
         async with self._locks.setdefault(name, asyncio.Lock()):
-            if name in self._kept:
-                taken, kept = self._kept[name]
-                if self._session.clock() - taken <= max_age_seconds:
-                    found: _Found = kept
-                    return found
-            writes, taken = self._writes.get(path, 0), self._session.clock()
+            kept = self._kept.get(name)
+            # Those that queued for a slow answer, or for the rate limit, are content with what was asked for meanwhile.
+            if kept is not None and (kept.asked_at >= arrived_at or clock() - kept.answered_at <= max_age_seconds):
+                known: _Found = kept.found
+                return known
+            writes, asked_at = self._writes.get(path, 0), clock()
             found = await ask()
             if self._writes.get(path, 0) == writes:  # what a write of ours overtook is not kept for others
-                self._kept[name] = taken, found
+                self._kept[name] = _Kept(asked_at, clock(), found)
             return found
 
     def forget(self, path: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import ApiProblem, ProviderFailure
 from unit.support import Life
 
@@ -28,6 +31,26 @@ def test_a_refresh_of_many_is_one_list_a_kind(world):
     for life in lives(world, 5):
         assert life.refresh() == {}
     assert sorted(world.sent) == ["GET /network-volumes", "GET /serverless"]
+
+
+def test_a_refresh_of_many_is_one_list_where_lists_are_slow_too(world):
+    """A list may take longer than a refresh accepts its age, and wait for the rate limit first."""
+    many = [life for life in lives(world, 5) if life.kind == "NetworkVolume"]
+    request = world.api.request
+
+    async def slow(*arguments, **options):
+        await asyncio.sleep(0)
+        world._now += 26
+        return await request(*arguments, **options)
+
+    async def refresh():
+        await asyncio.gather(
+            *(world.provider.read(verbs.Read(life.token, life.urn, life.id, life.inputs, life.outputs)) for life in many)
+        )
+
+    world.api.request = slow
+    world.run(refresh())
+    assert world.sent == ["GET /network-volumes"]
 
 
 def test_what_a_list_lacks_is_asked_for_by_its_id(world):

@@ -82,6 +82,45 @@ def test_what_is_too_old_for_one_who_asks_is_asked_again(shelf: Shelf, listings:
     asyncio.run(scenario())
 
 
+def test_those_who_wait_for_a_slow_list_share_the_next(shelf: Shelf, listings: Listings) -> None:
+    """However long it takes: what is asked for after they came is young enough, and its age counts from its answer."""
+
+    async def slow() -> None:
+        await asyncio.sleep(0)
+        shelf.now += 11
+
+    async def scenario() -> None:
+        await take(listings)
+        shelf.now, shelf.before_answer = 20, slow
+        await asyncio.gather(*(take(listings, max_age_seconds=10) for _ in range(5)))
+        assert len(shelf.asked) == 2
+        shelf.now += 10
+        await take(listings, max_age_seconds=10)
+        assert len(shelf.asked) == 2
+        shelf.now += 1
+        await take(listings, max_age_seconds=10)
+        assert len(shelf.asked) == 3
+
+    asyncio.run(scenario())
+
+
+def test_those_who_wait_take_nothing_from_before_a_write(shelf: Shelf, listings: Listings) -> None:
+    """What it overtook answers only the one who asked."""
+
+    async def overtaken() -> None:
+        shelf.before_answer = None
+        listings.forget("/toys")
+        shelf.answer = {"toys": []}
+
+    async def scenario() -> None:
+        shelf.before_answer = overtaken
+        await asyncio.gather(*(take(listings, max_age_seconds=10) for _ in range(5)))
+        assert await take(listings) == []
+
+    asyncio.run(scenario())
+    assert len(shelf.asked) == 2
+
+
 def test_a_write_drops_what_it_outdates(shelf: Shelf, listings: Listings) -> None:
     """Of its kind only; and what it overtook on the way is answered but not kept."""
 
