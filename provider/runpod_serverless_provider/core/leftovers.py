@@ -184,7 +184,7 @@ class Leftovers:
             return [] if entry.id in named else await self._one(order, entry.id)
         api = self._session.api
         found = await self._look(order, entry, named)
-        rest = api.settle_seconds - entry.age_seconds
+        rest = api.settle_seconds + _LOOK_SECONDS - entry.age_seconds
         if not found and rest > 0:
             said = f"an earlier run was killed while it created this {order.resource.noun}"
             await order.voice.status(f"{said}; looking in {rest:.0f} s whether Runpod created it all the same")

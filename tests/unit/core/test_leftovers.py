@@ -120,7 +120,7 @@ def test_a_run_that_died_before_it_sent_anything_costs_a_wait(world, monkeypatch
     world.kill()
     found = run(world, "Endpoint")
     assert [item["id"] for item in own(world, "Endpoint")] == [found.id]
-    assert any("looking in 65 s whether Runpod created it" in text for text in world.notes.statuses)
+    assert any("looking in 66 s whether Runpod created it" in text for text in world.notes.statuses)
     world.kill()
     world.forget()
     run(world, "Endpoint", name="other")
