@@ -135,12 +135,15 @@ def _kept(name, id, **marks):
         ([_kept("x", "a"), _kept("y", "b")], "ab", ""),
         ([_kept("x", "a"), _kept("x", "b", delete=True)], "a", ""),
         ([_kept("x", "a")], "", "as live, which is gone"),
-        ([_kept("x", "a"), _kept("y", "a")], "a", "2 times, for ['x', 'y']"),
-        ([_kept("x", "a"), _kept("x", "a", delete=True)], "a", "2 times, for ['x']"),
+        ([_kept("x", "a"), _kept("y", "a")], "a", "x and y have one id, a"),
+        ([_kept("x", "a"), _kept("y", "a", delete=True)], "a", "x and y have one id, a"),
+        ([_kept("x", "a"), _kept("x", "a")], "a", "a twice as live"),
+        ([_kept("x", "a"), _kept("x", "a", delete=True)], "a", ""),
+        ([_kept("x", "a"), _kept("x", "a", delete=True)], "", "as live, which is gone"),
     ],
 )
 def test_a_state_is_broken_where_it_holds_what_is_gone_or_one_id_twice(state, there, wrong):
-    """What waits for its deletion may be gone."""
+    """What waits for its deletion may be gone, and be what its own replacement took over."""
     said = " ".join(adoptions.broken(state, there))
     assert wrong in said and bool(said) == bool(wrong)
 

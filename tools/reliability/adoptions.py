@@ -159,15 +159,18 @@ def _taken(place: Workspace, project: Project, step: Step, mark: str, chance: ra
 
 
 def broken(state: Sequence[Mapping[str, Any]], there: Iterable[str]) -> Iterator[str]:
-    """Say what never may be of a state and the ids `there` in the account, however a command ended."""
+    """Say what never may be of a state and the ids `there` in the account, however a command ended.
+
+    What a replacement took over in place of itself is live and waits for its deletion, until an `up` finds that there is nothing to delete.
+    """
     there = set(there)
     for one in state:
         if one.get("id") and one["id"] not in there and not one.get("delete"):
             yield f"the state holds {one['id']} of {_name(one)} as live, which is gone"
-    counted = Counter(one["id"] for one in state if one.get("id"))
-    for id, count in counted.items():
-        if count > 1:
-            yield f"the state holds {id} {count} times, for {sorted({_name(one) for one in state if one.get('id') == id})}"
+    holders = _holders(state)
+    yield from (f"{' and '.join(names)} have one id, {id}" for id, names in holders.items() if len(set(names)) > 1)
+    twice = _holders(one for one in state if not one.get("delete"))
+    yield from (f"the state holds {id} twice as live" for id, names in twice.items() if len(names) > len(set(names)))
 
 
 def _undone(step: Step, before: Mapping[str, str], after: Sequence[Mapping[str, Any]], done: Done) -> Iterator[str]:
@@ -180,8 +183,9 @@ def _undone(step: Step, before: Mapping[str, str], after: Sequence[Mapping[str, 
 
 def _unfinished(state: Sequence[Mapping[str, Any]], there: Mapping[str, str], done: Done) -> Iterator[str]:
     """Say what the last `up` left: each resource has one object, and each object is one resource's."""
-    known = {one["id"] for one in state if one.get("id")}
+    known = _holders(state)
     yield from broken(state, there)
+    yield from (f"the state still holds {id} twice, for {names[0]}" for id, names in known.items() if len(names) > 1)
     if done.exit_code:
         yield f"two runs of up fail: {done.tail}"
     if unowned := {id: name for id, name in there.items() if id not in known}:
@@ -190,6 +194,15 @@ def _unfinished(state: Sequence[Mapping[str, Any]], there: Mapping[str, str], do
         yield f"duplicated: {len(there)} objects for {len(KINDS)} resources"
     if len(state) != len(KINDS) and not done.exit_code:
         yield f"{len(state)} in the state for {len(KINDS)} resources"
+
+
+def _holders(state: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Give the names of what holds each id."""
+    found: dict[str, list[str]] = {}
+    for one in state:
+        if one.get("id"):
+            found.setdefault(one["id"], []).append(_name(one))
+    return found
 
 
 def _name(resource: Mapping[str, Any]) -> str:
