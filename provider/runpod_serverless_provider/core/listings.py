@@ -37,6 +37,11 @@ class Listings:
         self._locks: dict[str, asyncio.Lock] = {}
         self._writes: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
+        self._tied: dict[str, tuple[str, ...]] = {}
+
+    def tie(self, path: str, others: tuple[str, ...]) -> None:
+        """Let a write at `path` count as one at `others`, too."""
+        self._tied[path] = others
 
     def seen(self, path: str) -> frozenset[str] | None:
         """Return the ids that lists of this process have shown at `path`; None where none was taken."""
@@ -100,7 +105,8 @@ class Listings:
             return found
 
     def forget(self, path: str) -> None:
-        """Drop what was asked at `path`, because something there was written."""
-        self._writes[path] = self._writes.get(path, 0) + 1
-        for name in [name for name in self._kept if name.startswith(f"{path}?")]:
-            del self._kept[name]
+        """Drop what was asked at `path` and where it is tied to, because something there was written."""
+        for changed in (path, *self._tied.get(path, ())):
+            self._writes[changed] = self._writes.get(changed, 0) + 1
+            for name in [name for name in self._kept if name.startswith(f"{changed}?")]:
+                del self._kept[name]

@@ -77,6 +77,8 @@ class Provider:
         self._resources = {resource.token: resource for resource in resources}
         self._functions = {function.token: function for function in functions}
         self._session = Session(api, settings, clock, journal)
+        for resource in self._resources.values():
+            self._session.part(Listings).tie(resource.path, resource.also_changes)
         self._taken_over: set[tuple[str, str]] = set()
         self._replacements: dict[str, Task] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}

@@ -78,6 +78,8 @@ class Resource:
     """Where the API has it: `/serverless`."""
     list_key: ClassVar[str]
     """The member of a list answer that holds the items."""
+    also_changes: ClassVar[tuple[str, ...]] = ()
+    """Paths of other kinds, of whose objects a write to one of these may change some."""
     inputs: ClassVar[type[Inputs]]
     outputs: ClassVar[type[Outputs]]
     plural: ClassVar[str]

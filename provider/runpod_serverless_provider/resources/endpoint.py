@@ -391,6 +391,7 @@ class Endpoint(Resource):
     noun = "endpoint"
     path = "/serverless"
     list_key = "endpoints"
+    also_changes = ("/templates",)  # its own template is the same object
     plural = "Endpoints"
     may_be_secret = ("env", "inheritedEnv")
     inputs = EndpointInputs

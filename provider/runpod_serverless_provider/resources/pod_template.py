@@ -98,6 +98,7 @@ class PodTemplate(Resource):
     noun = "template"
     path = "/templates"
     list_key = "templates"
+    also_changes = ("/serverless",)  # an endpoint's own template is the same object
     plural = "PodTemplates"
     may_be_secret = ("env", "settings")
     inputs = PodTemplateInputs

@@ -72,6 +72,24 @@ def test_a_write_of_ours_is_never_followed_by_a_stale_read(world):
     assert world.sent == ["GET /serverless", f"PATCH /serverless/{life.id}", "GET /serverless"]
 
 
+def test_an_endpoint_and_its_own_template_are_one_object(world):
+    """A write to either drops the lists of both."""
+    life, *_ = lives(world, 1)
+    life.up({**ENDPOINT, "env": {"A": "0"}})
+    bound = Life(world, "PodTemplate", "bound")
+    bound.take_over(world.live("endpoints", life.id)["_template"]["id"])
+    bound.inputs = bound.checked(bound.inputs)
+    bound.refresh()
+    life.up({**ENDPOINT, "env": {"A": "1"}})
+    found = bound.read()
+    assert found is not None and found.outputs["env"] == {"A": "1"}
+    life.refresh()
+    bound.refresh()
+    bound.up({**bound.inputs, "env": {"A": "2"}})
+    found = life.read()
+    assert found is not None and found.outputs["env"] == {"A": "2"}
+
+
 def test_a_list_in_pages_is_an_error(world):
     """An unread page could hold live resources."""
     life, *_ = lives(world, 1)
