@@ -165,7 +165,7 @@ def test_who_comes_before_the_end_of_retry_after_is_found():
 
 @pytest.mark.parametrize(("outcome", "code"), [("met", 0), ("missed", 1), ("untried", 1), ("broken", 1), ("empty", 1)])
 def test_the_program_fails_where_a_target_is_missed(monkeypatch, capsys, tmp_path, outcome, code):
-    """Also where nothing was tried, or the measurement itself broke; a failure says what repeats it."""
+    """Also where nothing was tried, or the measurement itself broke; each failure says what repeats it, and the last line is the JSON."""
 
     def measure(run):
         if outcome == "broken":
@@ -179,12 +179,23 @@ def test_the_program_fails_where_a_target_is_missed(monkeypatch, capsys, tmp_pat
     written = tmp_path / "scorecard.json"
     assert program.main(["--quick", "--seed", "7", "--json", str(written)]) == code
     printed, scorecard = capsys.readouterr().out, json.loads(written.read_text())
+    assert json.loads(printed.splitlines()[-1]) == scorecard
+    repeat = "repeat: python -m tools.reliability --quick --only sample --seed 7"
     assert "seed 7" in printed or outcome == "empty"
     if outcome == "missed":
         assert "| a \\| b | 0 | 1 | 1 | of 2 |" in printed and "  - it was 1" in printed
-        assert scorecard["results"][0]["failures"] == ["it was 1"]
+        assert scorecard["results"][0]["failures"] == [f"it was 1; {repeat}"]
     if outcome == "broken":
-        assert "out of order" in printed and "python -m tools.reliability --quick --only sample --seed 7" in printed
+        assert "out of order" in printed and repeat in printed
+
+
+def test_a_failure_that_says_itself_what_repeats_it_keeps_that():
+    """Where a batch has a seed of its own, the run's would repeat another one."""
+    own = "a; repeat: python -m tools.reliability --only fuzz --seed 3"
+    assert Result("m", "0", 2, (own, "b"), 1).repeatable("repeat: python -m tools.reliability --seed 1").failures == (
+        own,
+        "b; repeat: python -m tools.reliability --seed 1",
+    )
 
 
 def test_a_fuzzer_notices_a_crash_and_a_leak(monkeypatch):

@@ -1,10 +1,12 @@
-"""`python -m tools.reliability`: run the measurements, print the scorecard, and exit with 1 where a target is missed."""
+"""`python -m tools.reliability`: run the measurements, print the scorecard, and exit with 1 where a target is missed.
+
+The scorecard is a table, and the same as JSON in the last line.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import random
 import subprocess
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .report import ROOT, Result, Run, as_document, as_table, versions
+from .report import ROOT, Result, Run, as_document, as_table, publish, versions
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="some minutes' worth instead of the nightly numbers")
     parser.add_argument("--seed", type=int, help="repeat the run with this seed")
     parser.add_argument("--only", action="append", choices=[one.name for one in MEASUREMENTS], help="this measurement; repeatable")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scorecard there as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there, too")
     return parser.parse_args(argv)
 
 
@@ -57,14 +59,14 @@ def _measured(name: str, run: Run) -> list[Result]:
     results: list[Result] = []
     try:
         found: Iterable[Result] = module.measure(run)
-        for result in found:
+        for each in found:
+            result = each.repeatable(run.repeat(name))
             results.append(result)
             said = "\n    - ".join((f"  {'met   ' if result.is_met else 'MISSED'} {result.metric}", *result.failures))
             print(said, file=sys.stderr, flush=True)  # now: a run of hours may not live to its table
     except Exception:  # noqa: BLE001 - whatever it is, the scorecard has to show it
-        results.append(
-            Result(f"{name} runs to its end", "no error", 1, (f"{traceback.format_exc()}\n{run.repeat(name)}",), run.seed)
-        )
+        broken = Result(f"{name} runs to its end", "no error", 1, (traceback.format_exc(),), run.seed)
+        results.append(broken.repeatable(run.repeat(name)))
     return results
 
 
@@ -89,9 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{name} took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         made_with = versions(run.engine)
     print(as_table(results, made_with))
-    if arguments.json is not None:
-        document = as_document(results, made_with, is_full=not arguments.quick)
-        arguments.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    publish(as_document(results, made_with, is_full=not arguments.quick), arguments.json)
     return 0 if results and all(result.is_met for result in results) else 1
 
 

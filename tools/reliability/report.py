@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import random
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,13 +17,15 @@ from .canaries import Canaries
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _Value = TypeVar("_Value")
+_REPEAT: Final = "repeat: python -m tools.reliability "
 
 
 @dataclass(frozen=True)
 class Result:
     """One line of the scorecard: `n` trials, of which `failures` missed the target.
 
-    Each failure says what was wrong, with what repeats it. `detail` is for figures that are worth reading also where the target is met.
+    Each failure says what was wrong; what repeats it, the scorecard adds. `detail` is for figures that are worth reading also where the
+    target is met.
     """
 
     metric: str
@@ -36,6 +39,10 @@ class Result:
     def is_met(self) -> bool:
         """Did every trial meet the target, and was there one at all?"""
         return self.n > 0 and not self.failures
+
+    def repeatable(self, command: str) -> Result:
+        """Let each failure that does not say by itself what repeats it end with `command`."""
+        return replace(self, failures=tuple(text if _REPEAT in text else f"{text}; {command}" for text in self.failures))
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Run:
     def repeat(self, name: str, seed: int | None = None) -> str:
         """Word the command that runs the measurement `name` again, or the part of it that has a `seed` of its own."""
         form = "" if self.is_full else "--quick "
-        return f"repeat: python -m tools.reliability {form}--only {name} --seed {self.seed if seed is None else seed}"
+        return f"{_REPEAT}{form}--only {name} --seed {self.seed if seed is None else seed}"
 
 
 def versions(engine: Path) -> dict[str, str]:
@@ -100,3 +107,10 @@ def as_document(results: Iterable[Result], made_with: Mapping[str, str], *, is_f
     """Write the scorecard as one JSON document."""
     listed = [{**asdict(one), "failures": list(one.failures), "isMet": one.is_met} for one in results]
     return {"form": "full" if is_full else "quick", **made_with, "results": listed}
+
+
+def publish(document: Mapping[str, Any], file: Path | None) -> None:
+    """Print a JSON document as the last line of the output, and write it to `file` for people, too."""
+    print("\n" + json.dumps(document, ensure_ascii=False))
+    if file is not None:
+        file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

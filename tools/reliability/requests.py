@@ -55,8 +55,8 @@ def _economy(run: Run, place: Workspace) -> Iterator[Result]:
         place.emulator.clear_requests()
         done = project.pulumi(*command)
         sent = _sent(place)
-        wrong = [] if sent == expected else [f"{sent}; {run.repeat('requests')}"]
-        wrong += [f"exit code {done.exit_code}: {done.tail}; {run.repeat('requests')}"] if done.exit_code else []
+        wrong = [] if sent == expected else [str(sent)]
+        wrong += [f"exit code {done.exit_code}: {done.tail}"] if done.exit_code else []
         yield Result(f"requests of {what}", target, 1, tuple(wrong), run.seed, str(sum(sent.values())))
 
 
@@ -101,7 +101,7 @@ def _purity(run: Run, place: Workspace) -> Result:
         place.emulator.clear_requests()
         done = project.pulumi(*command)
         mutating = [f"{entry['method']} {entry['path']}" for entry in place.emulator.requests() if entry["method"] != "GET"]
-        wrong += [f"pulumi {' '.join(command)}: {mutating}; {run.repeat('requests')}"] if mutating else []
+        wrong += [f"pulumi {' '.join(command)}: {mutating}"] if mutating else []
         wrong += (
             [f"pulumi {' '.join(command)} ends with {done.exit_code}: {done.tail}"] if succeeds != (done.exit_code == 0) else []
         )
@@ -118,7 +118,7 @@ def _omitted(run: Run, place: Workspace) -> Result:
     done = project.pulumi("refresh", "--yes", "--skip-preview")
     place.emulator.clear_faults()
     left = project.ids()
-    wrong = [] if left == known and not done.exit_code else [f"{left} of {known}: {done.tail}; {run.repeat('requests')}"]
+    wrong = [] if left == known and not done.exit_code else [f"{left} of {known}: {done.tail}"]
     return Result("lists that omit what is there", "nothing leaves the state", len(known), tuple(wrong), run.seed)
 
 
@@ -137,7 +137,7 @@ async def _staleness(run: Run, place: Workspace) -> Result:
                 place.emulator.fault(chance.choice(("delay", "commit-then-delay")), "PATCH", seconds=chance.uniform(0.0, 0.05))
             starts = [(chance.uniform(0.0, 0.1), chance.uniform(0.0, 0.1)) for _ in volumes]
             found = await asyncio.gather(*(each.raced(service, *when) for each, when in zip(volumes, starts, strict=True)))
-            wrong += [f"round {number}: {text}; {run.repeat('requests')}" for text in itertools.chain(*found)]
+            wrong += [f"round {number}: {text}" for text in itertools.chain(*found)]
     return Result("reads that follow a write of ours", "never stale", count * rounds * 2, tuple(wrong), run.seed)
 
 
@@ -187,7 +187,7 @@ def _perpetual(run: Run, place: Workspace) -> Result:
                 asked += 1
                 question()
         except Exception as problem:  # noqa: BLE001 - the CLI's and the Automation API's: the text tells
-            wrong.append(f"{folder.name}: {str(problem)[-800:]}; {run.repeat('requests')}")
+            wrong.append(f"{folder.name}: {str(problem)[-800:]}")
     return Result("perpetual diff of the examples", "0 changes", asked, tuple(wrong), run.seed)
 
 
