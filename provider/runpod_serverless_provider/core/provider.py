@@ -168,7 +168,8 @@ class Provider:
         secrets = resource.secrets(request.secrets)
         # What an earlier run left is this stack's own, and not to be adopted, which would never delete it.
         is_open = contains_unknown(planned) or bool(await self._session.journal.unfinished(request.urn))
-        adopted = None if is_open else await resource.adopt(task)
+        replaced = self._living.get(request.urn) if request.urn in self._replacements else None
+        adopted = None if is_open else await resource.adopt(task, replaced)
         if request.preview:
             predicted = resource.predicted(planned, {**resolved, **(adopted or {})}, {}, None)
             return Created("", {**predicted, **resource.derived(planned, defaulted)}, secrets)

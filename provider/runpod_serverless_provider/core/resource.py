@@ -140,8 +140,8 @@ class Resource:
         """
         return {}
 
-    async def adopt(self, task: Task) -> Mapping[str, Any] | None:
-        """Return the API's object that a create takes over, None to create one."""
+    async def adopt(self, task: Task, replaced: str | None) -> Mapping[str, Any] | None:
+        """Return the API's object that a create takes over, but never the one that it replaces; None to create one."""
         return None
 
     async def forewarn(self, id: str, task: Task) -> None:

@@ -111,14 +111,15 @@ class NetworkVolume(Resource):
             raise CheckFailed(failures)
         return {"adopted": False, "mountPath": MOUNT_PATH}
 
-    async def adopt(self, task: Task) -> Mapping[str, Any] | None:
+    async def adopt(self, task: Task, replaced: str | None) -> Mapping[str, Any] | None:
         """Find the volume to take over. Raises CheckFailed where that is not clear, or its facts do not fit."""
         planned = task.planned
         if planned.get(("adoptExisting",)) is not True:
             return None
         name, center = planned[("name",)], planned[("datacenter",)]
         listed = await task.session.part(KnownVolumes).listing(task.voice)
-        found = [volume for volume in listed if volume.get("name") == name and volume.get("dataCenter") == center]
+        there = [volume for volume in listed if volume.get("name") == name and volume.get("dataCenter") == center]
+        found = [volume for volume in there if volume["id"] != replaced]
         if not found:
             return None
         if len(found) > 1:

@@ -397,6 +397,20 @@ def test_what_was_taken_over_is_never_deleted(world: World, volume: Life) -> Non
     assert world.sent == []
 
 
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_what_is_replaced_is_not_taken_over_for_its_successor(world: World, volume: Life, is_adopted: bool) -> None:
+    """It has the name and the data center, too, but not the type that is asked for now."""
+    if is_adopted:
+        _seeded(world, {})
+    program = {**ADOPT, **FREE, "type": "STANDARD"}
+    volume.up(program)
+    first = volume.id
+    world.restart()
+    assert volume.up({**program, "type": "HIGH_PERFORMANCE"}) == {"type": "update_replace"}
+    assert volume.id != first and volume.outputs["adopted"] is False
+    assert {each["id"] for each in world.all("networkVolumes")} == {volume.id, *([first] if is_adopted else [])}
+
+
 def test_a_taken_over_one_is_so_after_a_refresh(world: World, volume: Life) -> None:
     """Or else its end would be another."""
     _seeded(world, {})
