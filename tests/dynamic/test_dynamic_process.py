@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import pytest
@@ -18,6 +22,7 @@ from parity.doors import KEY, secret
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
 
+Noted = Callable[[], list[str | None]]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and shells are POSIX's")
 
 
@@ -87,3 +92,89 @@ def test_an_error_never_shows_a_key_or_a_secret(emulator: Running) -> None:
         with pytest.raises(grpc.RpcError) as raised:
             create.result()
     assert "[secret] may not use [secret] with you" in raised.value.details()
+
+
+@pytest.fixture
+def noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Noted:
+    """Keep a journal for this test alone, and give the ids of the creations that it holds."""
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+
+    def ids() -> list[str | None]:
+        with contextlib.closing(sqlite3.connect(tmp_path / "runpod-serverless" / "journal.db")) as file:
+            return [id for (id,) in file.execute("select id from creations")]
+
+    return ids
+
+
+@posix_only
+@pytest.mark.parametrize("cancels", [0, 1, 2])
+def test_what_was_created_counts_as_stored_at_an_end_in_order_alone(emulator: Running, noted: Noted, cancels: int) -> None:
+    """That is one Cancel and a SIGINT; without the one it was no engine, and with another the run was interrupted."""
+    with served(emulator.url) as provider:
+        created = provider.create("r", image="me/worker:1").result()
+        until(lambda: noted() == [created.id])
+        for _ in range(cancels):
+            provider.stub.Cancel(Empty(), timeout=5)
+        assert noted() == [created.id]
+        provider.process.send_signal(signal.SIGINT)
+        provider.process.wait(20)
+    assert noted() == ([] if cancels == 1 else [created.id])
+
+
+HIDING: Final = (
+    "from pulumi_runpod_serverless.dynamic import closing\nclosing._servicer = lambda: None\nimport pulumi.dynamic.__main__"
+)
+
+
+@posix_only
+def test_where_cancels_are_hidden_each_end_that_is_asked_for_is_one_in_order(emulator: Running, noted: Noted) -> None:
+    """By a Pulumi that is built otherwise: else a forced replacement would take its own endpoint for a leftover."""
+    with served(emulator.url, (sys.executable, "-u", "-c", HIDING)) as provider:
+        created = provider.create("r", image="me/worker:1").result()
+        until(lambda: noted() == [created.id])
+        for _ in range(2):
+            provider.stub.Cancel(Empty(), timeout=5)
+        provider.process.send_signal(signal.SIGINT)
+        provider.process.wait(20)
+    assert noted() == []
+
+
+@posix_only
+def test_what_has_failed_after_its_creation_counts_as_stored_too(emulator: Running, noted: Noted) -> None:
+    """The engine is told its id with the failure."""
+    emulator.set(worker_quota=5)
+    with served(emulator.url) as provider:
+        failing = provider.create("r", image="me/worker:1", workers={"min": 1, "max": 1}, waitForReady=1)
+        assert failing.exception() is not None
+        until(lambda: len(noted()) == 1)
+        provider.stub.Cancel(Empty(), timeout=5)
+        provider.process.send_signal(signal.SIGINT)
+        provider.process.wait(20)
+    assert len(emulator.state()["endpoints"]) == 1 and noted() == []
+
+
+@posix_only
+def test_a_cancel_with_a_call_open_is_no_end_in_order(emulator: Running, noted: Noted) -> None:
+    """The engine was interrupted, and may not wait for the answer."""
+    emulator.fault("delay", method="POST", name="slow", seconds=2)
+    with served(emulator.url) as provider:
+        created = provider.create("r", image="me/worker:1").result()
+        slow = provider.create("slow", image="me/worker:1")
+        until(lambda: len([one for one in emulator.requests() if one["method"] == "POST"]) == 2)
+        provider.stub.Cancel(Empty(), timeout=5)
+        ids = {created.id, slow.result().id}
+        until(lambda: set(noted()) == ids)
+        provider.process.send_signal(signal.SIGINT)
+        provider.process.wait(20)
+    assert set(noted()) == ids
+
+
+@posix_only
+def test_a_killed_provider_leaves_a_note(emulator: Running, noted: Noted) -> None:
+    """Whether the state has what the engine was told, nobody knows then."""
+    with served(emulator.url) as provider:
+        created = provider.create("r", image="me/worker:1").result()
+        until(lambda: noted() == [created.id])
+        provider.process.kill()
+        provider.process.wait(20)
+    assert noted() == [created.id]

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -270,6 +272,61 @@ def test_the_provider_ends_with_an_engine_that_is_killed(stack: Stack, emulator:
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait(10)
     assert len(emulator.state()["endpoints"]) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_what_a_killed_engine_was_told_and_has_not_stored_is_owned_by_the_next_run(stack: Stack, emulator: Running) -> None:
+    """It stores a resource once the hooks after its creation are done; the process that had created it is idle then."""
+    hooked, go_on = threading.Event(), threading.Event()
+
+    def wait(_: pulumi.ResourceHookArgs) -> None:
+        hooked.set()
+        go_on.wait()
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        after = [pulumi.ResourceHook("wait", wait)] if not hooked.is_set() else []
+        Endpoint("llm", image="me/worker:1", opts=pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(after_create=after)))
+
+    from pulumi import automation
+
+    mark = f"{time.time_ns()}"
+    stack.environment["MARK_OF_TEST"] = mark
+    inline = stack.inline(program)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(inline.up)
+        try:
+            _until(hooked.is_set)
+            (engine,) = (
+                process for process, command in _processes(mark).items() if "up" in command and command[0].endswith("pulumi")
+            )
+            os.kill(engine, signal.SIGKILL)
+        finally:
+            go_on.set()
+        with pytest.raises(automation.CommandError):
+            run.result(60)
+    stack.pulumi("cancel", "--yes")
+    inline.up()
+    (endpoint,) = emulator.state()["endpoints"]
+    assert [resource["id"] for resource in stack.state() if resource["urn"].endswith("::llm")] == [endpoint["id"]]
+
+
+def test_a_forced_replacement_after_a_run_that_ended_in_order_creates_anew(stack: Stack, emulator: Running) -> None:
+    """The engine names nothing before it creates, so only the end of the run before tells that its endpoint is no leftover."""
+
+    def program() -> None:
+        from pulumi_runpod_serverless.dynamic import Endpoint
+
+        Endpoint("llm", image="me/worker:1")
+
+    inline = stack.inline(program)
+    inline.up()
+    (first,) = emulator.state()["endpoints"]
+    (urn,) = (resource["urn"] for resource in stack.state() if resource["urn"].endswith("::llm"))
+    assert _changes(inline.up(replace=[urn])) == {"replace": 1}
+    (second,) = emulator.state()["endpoints"]
+    assert first["id"] != second["id"]
 
 
 def _processes(mark: str) -> dict[int, list[str]]:

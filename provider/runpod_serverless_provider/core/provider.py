@@ -442,10 +442,6 @@ class Provider:
         """Note that the engine was told what was created."""
         self._session.journal.replied(id)
 
-    async def stored(self, urn: str, id: str) -> None:
-        """Note that a state holds what was created."""
-        await self._session.part(Creations).named(urn, id)
-
     async def ended(self, *, is_orderly: bool) -> None:
         """Note that the engine ends the run; if in order, it has stored all that it was told."""
         await self._session.journal.ended(is_orderly=is_orderly)

@@ -130,14 +130,13 @@ def test_a_run_that_died_before_it_sent_anything_costs_a_wait(world, monkeypatch
 @pytest.mark.parametrize(
     "confirm",
     [
-        lambda world, life: world.run(world.provider.stored(life.urn, life.id)),
         lambda world, life: reply(world, life) or world.run(world.provider.ended(is_orderly=True)),
         lambda world, life: life.plan(KINDS["Endpoint"][2]),
         lambda world, life: life.refresh(),
         lambda world, life: world.kill() or life.plan(KINDS["Endpoint"][2]),
         lambda world, life: world.kill() or Life(world, "Endpoint").take_over(life.id),
     ],
-    ids=["stored", "orderly end", "diff", "refresh", "diff of a later run", "import"],
+    ids=["orderly end", "diff", "refresh", "diff of a later run", "import"],
 )
 def test_what_a_state_holds_is_never_taken_over(world, confirm):
     """`up --replace` goes straight to a create: to take the live endpoint for it would delete production."""
@@ -224,7 +223,7 @@ def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
 def test_a_name_that_autonaming_proposes_is_no_proof(world, monkeypatch):
     """In the mode `verbatim` it is the logical name, which others have as well."""
     other = run(world, "Endpoint", {"name": "api", "image": "prod/secret:9"}, name="other")
-    world.run(world.provider.stored(other.urn, other.id))
+    other.refresh()
     life = Life(world, "Endpoint")
 
     def create():

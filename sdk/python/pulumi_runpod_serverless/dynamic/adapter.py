@@ -145,12 +145,20 @@ class Adapter:
         inputs = _decode(properties)
         request = verbs.Create(token=self.token, urn=matter.urn, inputs=inputs, secrets=matter.secrets, voice=self._voice(matter))
         try:
-            created = self._run(self._core.create(request))
+            created = self._run(self._create(request))
         except CreatedButFailed as problem:
-            self._run(self._core.stored(matter.urn, problem.id))
             return CreateResult(problem.id, self._unfinished(matter, problem, inputs))
-        self._run(self._core.stored(matter.urn, created.id))  # or as good as: nothing tells this door more
         return CreateResult(created.id, _encode({**created.outputs, **_kept(inputs)}, created.secrets))
+
+    async def _create(self, request: verbs.Create) -> verbs.Created:
+        """Create; what there is then, the engine is told by what follows."""
+        try:
+            created = await self._core.create(request)
+        except CreatedButFailed as problem:
+            self._core.replied(problem.id)
+            raise
+        self._core.replied(created.id)
+        return created
 
     def _unfinished(
         self, matter: Matter, problem: CreatedButFailed, inputs: Mapping[str, Any], read: Mapping[str, Any] | None = None

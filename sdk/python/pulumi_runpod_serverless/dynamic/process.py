@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import gc
 import os
 import re
 import sys
 import threading
 from collections.abc import Coroutine
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,8 +25,10 @@ from runpod_serverless_provider.core.settings import CONFIGURATION
 from runpod_serverless_provider.core.version import DISTRIBUTION, plugin_version
 from runpod_serverless_provider.engine import Engine, EngineVoice
 from runpod_serverless_provider.journal import open_journal
-from runpod_serverless_provider.lifetime import Lifetime
+from runpod_serverless_provider.lifetime import SIGNAL_GRACE_SECONDS, Lifetime
 from runpod_serverless_provider.resources import RESOURCES
+
+from .closing import InPlace, heed_cancel
 
 _POLL_SECONDS: Final = 0.5
 _THREADS: Final = 64
@@ -42,16 +47,21 @@ class Process:
         self._client: Client | None = None
         self._lock = threading.Lock()
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._sees_cancels = False
+        self._cancels = 0
+        self._was_at_rest = False
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name=DISTRIBUTION, daemon=True).start()
         if engine_address:
             asyncio.run_coroutine_threadsafe(self._end_with_engine(), self._loop)
+            atexit.register(self._ended)
 
     def configure(self, config: Config) -> None:
-        """Take the stack's configuration, and let more be done at once than the four threads that there are."""
+        """Take the stack's configuration, let more be done at once than the four threads that there are, and look out for the end."""
         found = {item.name: config.get(f"{PACKAGE}:{item.name}") for item in CONFIGURATION}
         self._configured = {name: value for name, value in found.items() if value is not None}
         widen(threading.current_thread())
+        self._sees_cancels = self._sees_cancels or heed_cancel(self._cancelled)
 
     @property
     def core(self) -> Provider:
@@ -81,6 +91,28 @@ class Process:
         finally:
             self._under_way.discard(task)
 
+    def _cancelled(self) -> None:
+        self._cancels += 1
+        self._was_at_rest = not self._under_way
+        if os.name == "nt":  # whose signal leaves no time for more
+            self._ended()
+
+    def _ended(self) -> None:
+        """End by the engine's SIGINT."""
+        with contextlib.suppress(TimeoutError, futures.TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._noted(self._closed()), self._loop).result(SIGNAL_GRACE_SECONDS)
+
+    async def _closed(self) -> None:
+        """Count as stored what the engine was told, if this is the end of its run: then there was one Cancel, with no call open.
+
+        With more of them the run was interrupted, and the engine may have thrown away what it was told last. Where they are not seen,
+        each end that is asked for counts.
+        """
+        is_at_rest = self._cancels and self._was_at_rest
+        if self._core is not None and (is_at_rest or not self._sees_cancels):
+            asyncio.get_running_loop().set_default_executor(InPlace())
+            await self._core.ended(is_orderly=self._cancels == 1 or not self._sees_cancels)
+
     async def _end_with_engine(self) -> None:
         """Outlive neither the engine, which nothing else here looks at, nor the main thread: create nothing more, and finish the rest."""
         lifetime = Lifetime(self.engine, poll_seconds=_POLL_SECONDS, parent=_parent)
@@ -89,6 +121,8 @@ class Process:
             self._client.stop()
         if self._under_way:
             await asyncio.wait(set(self._under_way), timeout=lifetime.grace_seconds)
+        if not threading.main_thread().is_alive():
+            await self._closed()
         os._exit(0)
 
 
