@@ -65,7 +65,7 @@ generated: engine ## Check that schema.json, the SDK and the README's tables are
 	@$(BIN)/python tools/generate.py --check
 
 bench: engine ## Measure the provider against a plugin that only makes the same HTTP calls (Go; on an otherwise idle machine).
-	@$(BIN)/python -m tools.bench
+	@$(BIN)/python -m tools.bench --check
 
 smoke: engine ## Install the wheel alone in an empty environment, and run its commands and the dynamic door.
 	@$(BIN)/python tools/smoke.py

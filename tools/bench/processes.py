@@ -24,7 +24,10 @@ class Peak:
 
 @contextlib.contextmanager
 def peak_memory(pulumi_home: str) -> Iterator[Peak]:
-    """Watch the plugins that commands with this `PULUMI_HOME` start, while the block runs. Only Linux tells."""
+    """Watch the plugins that commands with this `PULUMI_HOME` start, while the block runs.
+
+    Raises RuntimeError at its end where none was seen, as on any system but Linux.
+    """
     peak, ended = Peak(), threading.Event()
 
     def watch() -> None:
@@ -40,6 +43,8 @@ def peak_memory(pulumi_home: str) -> Iterator[Peak]:
     finally:
         ended.set()
         watching.join()
+    if not peak.megabytes:
+        raise RuntimeError("no plugin was seen, so that there is no peak of its memory")
 
 
 def _high_water(process: Path, variable: bytes) -> float:
