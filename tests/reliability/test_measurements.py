@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import os
+import random
 import sys
 import types
 from pathlib import Path
@@ -20,7 +21,7 @@ from tools.reliability.pairs import wrong_again, wrong_pair
 from tools.reliability.programs import Ref
 from tools.reliability.report import Result, Run
 from tools.reliability.service import Made
-from tools.reliability.storms import too_early
+from tools.reliability.storms import calm, is_of, storm, too_early
 
 from runpod_serverless_provider.core.creation import Creations
 from runpod_serverless_provider.core.failures import Refused
@@ -161,6 +162,24 @@ def test_who_comes_before_the_end_of_retry_after_is_found():
     limited = {"at": 100.0, "tookMs": 100.0, "status": 429, "retryAfter": "2", "method": "GET", "path": "/x"}
     later = [{**limited, "at": at, "status": 200, "method": "POST"} for at in (100.2, 101.0, 102.2)]
     assert list(too_early([limited, *later])) == ["POST /x came 1.10 s before the end of 2 s"]
+
+
+def test_a_storm_that_breaks_off_is_no_success():
+    """What ended it is raised where it was ordered; and what met no refusal was in no storm."""
+    sky = types.SimpleNamespace(fault=lambda *arguments, **details: None)  # has no controls to ask
+    place = types.SimpleNamespace(emulator=sky)
+    with pytest.raises(RuntimeError, match="the storm broke off") as broken, storm(place, random.Random(1), 1):
+        pass
+    assert isinstance(broken.value.__cause__, AttributeError)
+    assert calm([{"status": 200}] * 9 + [{"status": 429}] * 2) == ["2 requests were refused: there was no storm"]
+    assert calm([{"status": 429}] * 3) == []
+
+
+def test_the_creations_of_one_process_are_told_from_those_of_another():
+    """By the names in their programs, since all send as one account."""
+    sent = {"method": "POST", "body": {"name": "several1r10-1234567"}}
+    assert is_of("several1", sent)
+    assert not is_of("several2", sent) and not is_of("several1", {"method": "GET", "body": None})
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("met", 0), ("missed", 1), ("untried", 1), ("broken", 1), ("empty", 1)])
