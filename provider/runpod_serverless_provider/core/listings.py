@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,19 +22,21 @@ _PAGING: Final = re.compile(r"next|cursor|page|more|token|offset", re.IGNORECASE
 
 @dataclass(frozen=True)
 class _Kept:
-    """An answer, and when it was asked for and when it came."""
+    """An answer and when it came; `turn` counts what happened before it was asked for."""
 
-    asked_at: float
+    turn: int
     answered_at: float
     found: Any
 
 
 class Listings:
-    """Takes lists and single objects, and keeps them until `forget`. Failures are not kept."""
+    """Takes lists and single objects, and keeps them until `forget`. A failure is that of all who had queued when it was asked for."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._kept: dict[str, _Kept] = {}
+        self._failed: dict[str, tuple[int, ProviderFailure]] = {}
+        self._turns = itertools.count()
         self._locks: dict[str, asyncio.Lock] = {}
         self._writes: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
@@ -90,18 +93,24 @@ class Listings:
         return await self._once(path, f"{path}?id={id}", ask)
 
     async def _once(self, path: str, name: str, ask: Callable[[], Awaitable[_Found]], max_age_seconds: float = math.inf) -> _Found:
-        clock = self._session.clock
-        arrived_at = clock()
+        clock, arrived = self._session.clock, next(self._turns)
         async with self._locks.setdefault(name, asyncio.Lock()):
-            kept = self._kept.get(name)
             # Those that queued for a slow answer, or for the rate limit, are content with what was asked for meanwhile.
-            if kept is not None and (kept.asked_at >= arrived_at or clock() - kept.answered_at <= max_age_seconds):
+            kept = self._kept.get(name)
+            if kept is not None and (kept.turn > arrived or clock() - kept.answered_at <= max_age_seconds):
                 known: _Found = kept.found
                 return known
-            writes, asked_at = self._writes.get(path, 0), clock()
-            found = await ask()
+            failed, problem = self._failed.get(name, (-1, None))
+            if problem is not None and failed > arrived:
+                raise problem
+            writes, turn = self._writes.get(path, 0), next(self._turns)
+            try:
+                found = await ask()
+            except ProviderFailure as failure:
+                self._failed[name] = turn, failure
+                raise
             if self._writes.get(path, 0) == writes:  # what a write of ours overtook is not kept for others
-                self._kept[name] = _Kept(asked_at, clock(), found)
+                self._kept[name] = _Kept(turn, clock(), found)
             return found
 
     def forget(self, path: str) -> None:

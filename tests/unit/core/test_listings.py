@@ -142,6 +142,18 @@ def test_a_write_drops_what_it_outdates(shelf: Shelf, listings: Listings) -> Non
     assert shelf.asked == ["/toys", "/toysets", "/toys", "/toys"]
 
 
+def test_those_who_wait_share_a_failure_too(shelf: Shelf, listings: Listings) -> None:
+    """In an outage each list is tried several times: once for all, and once more for who came while it was."""
+    shelf.answer = ApiUnreachable("GET", "/toys", "no connection")
+
+    async def scenario() -> None:
+        failures = await asyncio.gather(*(take(listings) for _ in range(5)), return_exceptions=True)
+        assert all(isinstance(failure, ApiUnreachable) for failure in failures)
+
+    asyncio.run(scenario())
+    assert len(shelf.asked) == 2
+
+
 def test_a_failure_is_not_kept(shelf: Shelf, listings: Listings) -> None:
     """The next who asks tries again."""
     answer, shelf.answer = shelf.answer, ApiUnreachable("GET", "/toys", "no connection")
