@@ -277,7 +277,7 @@ def _figure(row: Row) -> str:
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
 
 
