@@ -58,13 +58,18 @@ class Trial:
 
 
 def drawn(run: Run, number: int) -> Trial:
-    """Draw a life. Two templates of one name cannot be, so theirs is always generated."""
+    """Draw a life. Two templates of one name cannot be, so theirs is always generated.
+
+    Each other one begins with what is hardest: an interrupted `up`, and a replacement that follows at once and does not come to its deletions.
+    """
     chance = run.random("adoptions", number)
     names = {kind: "fixed" if kind != "PodTemplate" and chance.random() < 0.5 else None for kind in KINDS}
     verbs = ("up", "replace", "taint", chance.choice(("replace", "taint")))
     failures = (_REFUSED, *([_LOST] if run.is_full and chance.random() < 0.1 else []))
     hows = chance.choices((_ORDERLY, *_INTERRUPTIONS, chance.choice(failures)), (3, 2, 2, 2, 3), k=len(verbs))
     steps = [Step(verb, how, how != _ORDERLY and chance.random() < 0.3) for verb, how in zip(verbs, hows, strict=True)]
+    if number % 2 == 0:
+        steps[:2] = [Step("up", chance.choice(_INTERRUPTIONS), is_mended=False), Step("replace", _REFUSED, is_mended=True)]
     return Trial(number, names, steps)
 
 
@@ -106,10 +111,11 @@ def _live(place: Workspace, trial: Trial) -> None:
     """Take the steps, up to the first after which something is wrong."""
     chance = place.run.random("adoptions", trial.number, "moments")
     project = place.project(f"life{trial.number}")
-    project.write(_program(trial.names))
+    program = _program(trial.names)
+    project.write(program)
     for step in trial.steps:
         before = {one["urn"]: one["id"] for one in project.state() if not one.get("delete")}
-        done = _taken(place, project, step, f"life{trial.number}", chance)
+        done = _taken(place, project, program, step, f"life{trial.number}", chance)
         is_first_trouble = all(earlier.how == _ORDERLY for earlier in trial.taken)
         trial.taken.append(step)
         after = project.state()
@@ -134,7 +140,7 @@ def _program(names: Mapping[str, str | None]) -> dict[str, Any]:
     return {kind.lower(): stated(kind, name=name) for kind, name in names.items()}
 
 
-def _taken(place: Workspace, project: Project, step: Step, mark: str, chance: random.Random) -> Done:
+def _taken(place: Workspace, project: Project, program: Mapping[str, Any], step: Step, mark: str, chance: random.Random) -> Done:
     """Run the command of a step."""
     urns = sorted({one["urn"] for one in project.state()})
     if step.verb == "taint":
@@ -143,8 +149,7 @@ def _taken(place: Workspace, project: Project, step: Step, mark: str, chance: ra
     flags = [f"--replace={urn}" for urn in urns] if step.verb == "replace" else []
     place.emulator.clear_requests()
     if step.how in (_REFUSED, _LOST):
-        status, times = (400, 1) if step.how == _REFUSED else (500, None)
-        place.emulator.fault("status", "POST", PATHS[chance.choice(list(KINDS))], status=status, times=times)
+        _fail_a_sibling(place, project, program, 400 if step.how == _REFUSED else 500, chance)
     be_late(place, chance, len(KINDS))
     process = project.start("up", "--yes", "--skip-preview", *flags, **{MARK: mark})
     if step.how in _INTERRUPTIONS:
@@ -152,10 +157,22 @@ def _taken(place: Workspace, project: Project, step: Step, mark: str, chance: ra
         strike(step.how, mark, process, chance.uniform(0.05, 1.0))
     done = project.ended(process)
     place.emulator.clear_faults()
+    project.write(program)
     if step.how in _INTERRUPTIONS:
         time.sleep(chance.choice((0.0, LATEST_ANSWER_SECONDS)))  # before or after the server does what it was told
         project.pulumi("cancel", "--yes")
     return done
+
+
+def _fail_a_sibling(place: Workspace, project: Project, program: Mapping[str, Any], status: int, chance: random.Random) -> None:
+    """Let one of the resources fail if it is created, or another one, which follows one of them and is in no state."""
+    kind = chance.choice(list(KINDS))
+    if chance.random() < 0.5:
+        place.emulator.fault("status", "POST", PATHS[kind], status=status, times=None)
+    else:
+        sibling = stated(kind, {"dependsOn": [f"${{{chance.choice(list(program))}}}"]}, name="sibling")
+        project.write({**program, "sibling": sibling})
+        place.emulator.fault("status", "POST", PATHS[kind], name="sibling", status=status, times=None)
 
 
 def broken(state: Sequence[Mapping[str, Any]], there: Iterable[str]) -> Iterator[str]:
