@@ -256,7 +256,7 @@ class Provider:
             outputs = self._outputs(resource, adopted, task.planned, resolved, defaulted)
         steps = compare(resource.inputs, task.planned, task.planned, _leaves(resource, outputs), strategy_of(task.planned))
         task = Task(self._session, task.voice, task.planned, outputs, tuple(steps))
-        outputs = await self._patch(resource, identifier, task, defaulted)
+        outputs, _ = await self._patch(resource, identifier, task, defaulted)
         resource.noted(identifier, outputs, self._session)
         return identifier, outputs
 
@@ -274,25 +274,27 @@ class Provider:
             predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
             return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)
         self._changed.add(_stack_of(request.urn))
-        outputs = await self._patch(resource, request.id, task, defaulted)
+        outputs, since = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
         # Without steps the engine asks to wait on.
         if not steps or OWED_KEY in request.outputs or any(not step.is_state_only for step in steps):
+            task = replace(task, since=since)
             await self._await_ready(resource, request.id, task, request.timeout_seconds, outputs, secrets)
         return Updated(outputs, secrets)
 
-    async def _patch(self, resource: Resource, id: str, task: Task, defaulted: frozenset[str]) -> dict[str, Any]:
-        """Send what the steps change, if the API has a part in it, and return the outputs."""
+    async def _patch(self, resource: Resource, id: str, task: Task, defaulted: frozenset[str]) -> tuple[dict[str, Any], Any]:
+        """Send what the steps change, if the API has a part in it; return the outputs, and what was noted before."""
         planned, outputs = task.planned, task.outputs
         computed = {**_computed(resource, outputs), **await resource.resolve(task)}
         body = resource.patch(task, computed)
         if not body and _absent(resource, computed):  # its creation ended before these were known
             found = await self._get(resource, id, task.voice)
             with Unreadable.of(f"the {resource.noun} {id!r}"):
-                return self._outputs(resource, found, planned, computed, defaulted)
+                return self._outputs(resource, found, planned, computed, defaulted), None
         if not body:
             shown = {name: outputs[name] for name in resource.always_shown if name in outputs}
-            return {**shown, **nest(planned), **computed, **resource.derived(planned, defaulted)}
+            return {**shown, **nest(planned), **computed, **resource.derived(planned, defaulted)}, None
+        since = await resource.before_patch(id, body, task)
         try:
             found = await self._request("PATCH", resource, id, body=body, voice=task.voice)
         except ApiProblem as problem:
@@ -305,7 +307,7 @@ class Provider:
             raise problem.explained(f"updating the {resource.noun} {id!r}", advice) from None
         with Unreadable.of(f"the {resource.noun} {id!r}"):
             _require_about(found, id)
-            return self._outputs(resource, found, planned, computed, defaulted)
+            return self._outputs(resource, found, planned, computed, defaulted), since
 
     async def read(self, request: Read) -> Observed | None:
         """Observe one resource; None when it is gone. Without inputs, also work out how a program would state it.

@@ -38,6 +38,7 @@ class Task:
 
     `steps` is None for a create; `outputs` are the prior ones, empty for a create, and once it is done those it has led to. `defaulted` are
     the paths that the program left out, `secrets` those of inputs and outputs that are not to be quoted, neither whole nor in parts.
+    `since` is what `before_patch` noted.
     """
 
     session: Session
@@ -47,6 +48,7 @@ class Task:
     steps: tuple[Step, ...] | None = None
     defaulted: frozenset[str] = frozenset()
     secrets: frozenset[Path] = frozenset()
+    since: Any = None
 
     def touches(self, *names: str) -> bool:
         """Is this a create, or a change of one of these properties?"""
@@ -146,6 +148,10 @@ class Resource:
 
     async def forewarn(self, id: str, task: Task) -> None:
         """Tell what replacing `id` costs."""
+
+    async def before_patch(self, id: str, body: Mapping[str, Any], task: Task) -> Any:
+        """Note what `unready` has to know of the time before a PATCH with `body`."""
+        return None
 
     async def unready(self, id: str, task: Task, most_seconds: float) -> tuple[str, ...]:
         """Wait until the resource is ready, as far as the program asks for it, and say why it is not; nothing where it is.

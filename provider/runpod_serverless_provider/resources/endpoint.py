@@ -42,7 +42,7 @@ from .catalog import ANY, DEFAULT_DATA_CENTER, Catalog, Cpus, select, words_for
 from .draining import drain
 from .enums import one_of, one_or_many, reference, word_of
 from .known_volumes import KnownVolumes
-from .readiness import unready
+from .readiness import makes_release, unready, version_of
 
 PYTHON_VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13")
 _MANAGED_CUDA_FLOOR: Final = "12.8"
@@ -477,6 +477,11 @@ class Endpoint(Resource):
         if failures:
             raise CheckFailed(list(dict.fromkeys(failures)))
         return resolved
+
+    async def before_patch(self, id: str, body: Mapping[str, Any], task: Task) -> int | None:
+        """Note the version that a release comes after, where its workers are waited for."""
+        is_awaited = ("waitForReady",) in task.planned and task.planned.get(("workers", "min"))
+        return await version_of(id, task) if is_awaited and makes_release(body) else None
 
     async def unready(self, id: str, task: Task, most_seconds: float) -> tuple[str, ...]:
         """Wait for the workers where `waitForReady` asks for it."""

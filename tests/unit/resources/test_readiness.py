@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import CreatedButFailed, Refused
+from runpod_serverless_provider.resources import readiness
 
 STOCK = "NVIDIA GeForce RTX 4090"
 PROGRAM: dict[str, Any] = {"image": "me/x:1", "gpu": "ADA_24", "workers": {"min": 2, "max": 3}, "waitForReady": 120}
@@ -271,6 +273,131 @@ def test_workers_that_cannot_be_listed_are_no_lost_endpoint(world, endpoint):
     world.fault(method="GET", path="*/workers", action="status", status=403)
     with pytest.raises(CreatedButFailed, match="not known"):
         endpoint.up(PROGRAM)
+
+
+def answer(version: int | None, ready: int) -> dict[str, Any]:
+    """Give a list of workers that are all ready and, as far as it knows, on the newest version."""
+    workers = [{"id": f"w{index}", "status": "IDLE", "isStale": False, "version": version, "gpuCount": 1} for index in range(ready)]
+    return {"endpointVersion": version, "workers": workers, "summary": {"idle": ready, "total": ready}}
+
+
+def test_workers_of_before_the_update_are_not_taken_for_those_after_it(world, endpoint):
+    """A list that does not know of the new release yet calls nobody stale."""
+    program = {**PROGRAM, "updateStrategy": "inPlace", "waitForReady": 600}
+    endpoint.up(program)
+    world.notes.statuses.clear()
+    world.fault(method="GET", path="*/workers", action="wrong-json", body=answer(1, 2), skip=1, times=2)
+    endpoint.up({**program, "image": "me/x:2"})
+    assert world.notes.statuses[:2] == ["0/2 workers on a version after 1, which the update makes"] * 2
+    assert world.notes.statuses[2] == "0/2 workers on version 2"
+
+
+def test_a_roll_out_of_before_the_update_is_not_taken_for_the_one_after_it(world, endpoint):
+    """Nor is one that is not told."""
+    program = {**PROGRAM, "updateStrategy": "inPlace", "waitForReady": 600}
+    endpoint.up(program)
+    rollout = {"inProgress": False, "workersOnLatest": 2, "workersTotal": 2, "percentOnLatest": 100}
+    for body in ({"endpointVersion": 1, "rollout": rollout, "releases": []}, {"endpointVersion": 2, "releases": []}):
+        world.fault(method="GET", path="*/releases", action="wrong-json", body=body)
+    endpoint.up({**program, "image": "me/x:2"})
+    told = "2/2 workers on version 2, and whether others are left on an older one is not told"
+    assert world.notes.statuses.count(told) == 2
+
+
+def test_a_version_that_is_not_known_is_worded(world, endpoint):
+    """The API may not know it."""
+    world.fault(method="GET", path="*/workers", action="wrong-json", body=answer(None, 1))
+    endpoint.up(PROGRAM)
+    assert world.notes.statuses[0] == "1/2 workers of an unknown version"
+
+
+@pytest.mark.parametrize("fault", [{"action": "status", "status": 403}, {"action": "wrong-json", "body": []}], ids=str)
+def test_an_update_goes_on_where_the_version_before_it_is_not_known(world, endpoint, fault):
+    """Then the first look has to do."""
+    endpoint.up(PROGRAM)
+    world.fault(method="GET", path="*/workers", **fault)
+    world.fault(method="GET", path="*/workers", action="wrong-json", body=answer(1, 2))
+    world.forget()
+    endpoint.up({**PROGRAM, "env": {"A": "1"}})
+    workers = f"GET /serverless/{endpoint.id}/workers"
+    assert world.sent == [workers, f"PATCH /serverless/{endpoint.id}", workers]
+
+
+def test_an_update_that_makes_no_release_looks_for_no_newer_version(world, endpoint):
+    """Scaling is not part of one."""
+    endpoint.up(PROGRAM)
+    world.forget()
+    endpoint.up({**PROGRAM, "executionTimeoutMs": 5000})
+    assert world.sent == [f"PATCH /serverless/{endpoint.id}", f"GET /serverless/{endpoint.id}/workers"]
+
+
+@pytest.mark.parametrize("fault", [{"action": "status", "status": 503}, {"action": "reset-before"}], ids=str)
+def test_a_failure_that_may_pass_is_waited_out(world, endpoint, fault):
+    """An hour's wait does not end with a minute's outage."""
+    world.fault(method="GET", path="*/workers", times=12, **fault)
+    endpoint.up(PROGRAM)
+    assert any(said.startswith("whether its workers are ready is not known: ") for said in world.notes.statuses)
+    assert world.notes.statuses[-1] == "1/2 workers on version 1"
+
+
+def test_a_failure_to_the_end_is_told_with_what_was_known_before(world, endpoint):
+    """The wait is as long as the program says, and the next one goes on."""
+    world.fault(method="GET", path="*/workers", action="status", status=503, skip=1, times=None)
+    (reason,) = not_ready(endpoint, {**PROGRAM, "waitForReady": 10}).reasons
+    assert reason.startswith(
+        "0/2 workers on version 1 after 10 s (2 still starting; as of an earlier look; the last one failed: Runpod answered 503"
+    )
+    assert reason.endswith("); the next `pulumi up` waits on")
+
+
+def test_a_failure_from_the_beginning_to_the_end_is_told(world, endpoint):
+    """Nothing else is known."""
+    world.fault(method="GET", path="*/workers", action="status", status=503, times=None)
+    (reason,) = not_ready(endpoint, {**PROGRAM, "waitForReady": 10}).reasons
+    assert reason.startswith("whether its workers are ready is not known after 10 s: Runpod answered 503")
+    assert reason.endswith("; the next `pulumi up` waits on")
+
+
+def hang(world, monkeypatch, after: int) -> None:
+    """Let the API answer no question about workers after so many."""
+    monkeypatch.setattr(readiness, "_LAST_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(readiness, "_LOG_SECONDS", 0.01)
+    request, asked = world.api.request, []
+
+    async def answer(method: str, path: str, **options: Any) -> Any:
+        asked.extend([path] * path.endswith("/workers"))
+        return await (asyncio.Event().wait() if len(asked) > after else request(method, path, **options))
+
+    world.api.request = answer
+
+
+def test_the_wait_is_bounded_whatever_a_request_waits_for(world, endpoint, monkeypatch):
+    """A rate limit, say; what was known before is told."""
+    hang(world, monkeypatch, after=1)
+    (reason,) = not_ready(endpoint, {**PROGRAM, "waitForReady": 1}).reasons
+    assert reason == (
+        "0/2 workers on version 1 after 1 s (2 still starting; as of an earlier look; the last one failed: no answer came in time); "
+        "the next `pulumi up` waits on"
+    )
+
+
+def test_a_wait_without_any_answer_is_bounded_too(world, endpoint, monkeypatch):
+    """The id is kept."""
+    hang(world, monkeypatch, after=0)
+    failed = not_ready(endpoint, PROGRAM, timeout_seconds=0.01)
+    assert failed.id and "is not known after 0 s: no answer came in time" in failed.reasons[0]
+
+
+def test_logs_that_do_not_come_are_not_waited_for(world, endpoint, monkeypatch):
+    """The diagnosis does without them."""
+
+    async def never(*arguments: Any, **options: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(readiness, "_LOG_SECONDS", 0.01)
+    world.api.events = never
+    (summary,) = unhealthy(world, endpoint, [])
+    assert "2 unhealthy: look at their logs in the Runpod console" in summary
 
 
 def test_waiting_for_no_worker_is_refused(endpoint):
