@@ -163,9 +163,7 @@ class Client:
             was_maybe_done = any(policy.may_have_had_effect(earlier.outcome) for earlier in history)
             if policy.is_already_deleted(method, attempt.status, was_maybe_deleted=was_maybe_done):
                 return None
-            retry_after = policy.parse_retry_after(
-                attempt.headers.get("retry-after"), date=attempt.headers.get("date"), wall_clock_seconds=self._wall_clock()
-            )
+            retry_after = self._retry_after(attempt)
             if attempt.outcome is Outcome.RATE_LIMITED:
                 limited_since = limited_since if limited_count else self._clock()
                 limited_count += 1
@@ -425,8 +423,14 @@ class Client:
                 ) from problem
         return self._http[base_url]
 
+    def _retry_after(self, attempt: _Attempt) -> float | None:
+        return policy.parse_retry_after(
+            attempt.headers.get("retry-after"), date=attempt.headers.get("date"), wall_clock_seconds=self._wall_clock()
+        )
+
     def _problem(self, method: Method, path: str, attempt: _Attempt) -> ApiProblem:
         problem = parse_problem(method, path, attempt.status, attempt.headers, attempt.content, self._api_key)
+        problem.retry_after_seconds = self._retry_after(attempt)
         if 300 <= attempt.status < 400:
             target = clean(attempt.headers.get("location", ""), self._api_key)
             problem.detail = (

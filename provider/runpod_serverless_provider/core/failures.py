@@ -87,7 +87,7 @@ class NotConfigured(ProviderFailure):
 class ApiProblem(ProviderFailure):
     """An error answer of the API (problem+json: `title`, `status`, `detail`, `errors[]`).
 
-    `attempt` says what was attempted on what, `advice` what to do; `explained` adds both.
+    `attempt` says what was attempted on what, `advice` what to do; `explained` adds both. `retry_after_seconds` is what the API asked for.
     """
 
     method: str
@@ -99,6 +99,7 @@ class ApiProblem(ProviderFailure):
     request_id: str | None = None
     attempt: str = ""
     advice: str = ""
+    retry_after_seconds: float | None = None
 
     def __str__(self) -> str:
         said = self.detail or self.title or "no explanation"

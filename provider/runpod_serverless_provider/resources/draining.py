@@ -22,7 +22,7 @@ async def drain(id: str, name: str, seconds: float, session: Session, voice: Voi
     began, paused, pause = session.clock(), 0.0, _FIRST_PAUSE_SECONDS
     while True:
         left = seconds - max(paused, session.clock() - began)
-        said = await _left_over(id, min(_ANSWER_SECONDS, max(left, 1.0)), session, voice)
+        said, rest = await _left_over(id, min(_ANSWER_SECONDS, max(left, 1.0)), session, voice)
         if not said:
             return
         if session.api.is_stopped:
@@ -33,24 +33,25 @@ async def drain(id: str, name: str, seconds: float, session: Session, voice: Voi
             )
             return
         await voice.status(f"{said}; deleting in at most {left:.0f} s")
-        step = min(pause, left)
+        step = min(max(pause, rest), left)
         await session.api.pause(step)
         paused, pause = paused + step, min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
 
-async def _left_over(id: str, timeout_seconds: float, session: Session, voice: Voice) -> str:
-    """Say what an endpoint still has to do; nothing where it has no job, or is gone."""
+async def _left_over(id: str, timeout_seconds: float, session: Session, voice: Voice) -> tuple[str, float]:
+    """Say what an endpoint still has to do, nothing where it has no job or is gone, and how many seconds not to ask again."""
     try:
         found = await session.api.ask_jobs(f"/{id}/health", timeout_seconds=timeout_seconds)
     except (ApiProblem, ApiUnreachable) as problem:
         if isinstance(problem, ApiProblem) and problem.status == 404 and await _is_gone(id, session, voice):
-            return ""
-        return f"its jobs cannot be counted ({problem})"
+            return "", 0.0
+        rest = problem.retry_after_seconds if isinstance(problem, ApiProblem) else None
+        return f"its jobs cannot be counted ({problem})", rest or 0.0
     jobs = found.get("jobs") if isinstance(found, Mapping) else None
     counts = [jobs.get(key) for key in ("inQueue", "inProgress")] if isinstance(jobs, Mapping) else [None]
     if not all(isinstance(count, int) for count in counts):
-        return "its jobs cannot be counted (the answer has no numbers of jobs)"
-    return f"{counts[0]} queued, {counts[1]} running jobs" if any(counts) else ""
+        return "its jobs cannot be counted (the answer has no numbers of jobs)", 0.0
+    return f"{counts[0]} queued, {counts[1]} running jobs" if any(counts) else "", 0.0
 
 
 async def _is_gone(id: str, session: Session, voice: Voice) -> bool:

@@ -149,6 +149,16 @@ def test_jobs_that_cannot_be_counted_are_taken_to_be_there(world, busy):
     assert statuses(world) == ["COMPLETED"] * 3 and world.notes.warnings == []
 
 
+def test_it_asks_no_earlier_than_runpod_says(world, busy):
+    """But at the latest when the time is up."""
+    for seconds in (25, 3600):
+        world.fault(method="GET", path="/v2/*/health", action="status", status=429, retryAfter=seconds)
+    busy.delete()
+    assert [said.rpartition("; ")[2] for said in world.notes.statuses] == ["deleting in at most 60 s", "deleting in at most 35 s"]
+    assert world.sent == [f"GET /{busy.id}/health"] * 3 + [f"DELETE /serverless/{busy.id}"]
+    assert statuses(world) == ["COMPLETED"] * 3
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
