@@ -280,10 +280,18 @@ class Stack:
             self.released.add(kept.id)
 
     async def refresh(self) -> None:
-        """Take what is there into the state. Raises Stopped where that ends early."""
+        """Take what is there into the state, also what a wait is still owed for. Raises Stopped where that ends early."""
         await self.restart()
         for name, kept in list(self.state.items()):
-            found = await self.read(kept)
+            partly = None
+            try:
+                found = await self.read(kept)
+            except Stopped as stopped:
+                failed = stopped.__cause__
+                partly = kept_of(failed) if isinstance(failed, Failed) else None
+                if partly is None:
+                    raise
+                found = partly
             if not found.id:
                 if self.is_there(kept):
                     self.wrong.append(f"a refresh dropped {name}, which is there")
@@ -292,7 +300,7 @@ class Stack:
             if name not in self.drifted and not kept.is_unfinished:
                 self._expect_same(f"a refresh of {name} without drift", kept, found)
             before = kept.inputs
-            kept.inputs, kept.outputs = found.inputs, found.properties
+            kept.inputs, kept.outputs, kept.is_unfinished = found.inputs, found.properties, partly is not None
             self.drifted.discard(name)
             await self.diff(kept, before)
             if (plan := await self.diff(kept, kept.inputs)).changes != P.DiffResponse.DIFF_NONE:
