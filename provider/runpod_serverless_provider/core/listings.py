@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .failures import Incomplete, ProviderFailure
+from .failures import ApiProblem, ApiUnreachable, Incomplete, ProviderFailure
 from .ports import Voice
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Listings:
             writes, turn = self._writes.get(path, 0), next(self._turns)
             try:
                 found = await ask()
-            except ProviderFailure as failure:
+            except (ApiProblem, ApiUnreachable) as failure:
                 self._failed[name] = turn, failure
                 raise
             if self._writes.get(path, 0) == writes:  # what a write of ours overtook is not kept for others
