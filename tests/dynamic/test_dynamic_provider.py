@@ -161,6 +161,8 @@ def test_what_the_engine_cannot_be_told_is_a_warning_and_the_next_up_goes_on(mon
         life.up(program)
         assert life.unfinished == () and "0/1 workers on version 1 after 1 s" in life.outputs[FAILED_KEY][0]
         assert life.id == door.world.all("endpoints")[0]["id"]
+        life.refresh()
+        assert life.outputs[FAILED_KEY] == ["0/1 workers on version 1 (1 still starting); the next `pulumi up` waits on"]
         door.world.app.world.clock.advance(300)
         assert life.up(program).op == "update"
         assert FAILED_KEY not in life.outputs
