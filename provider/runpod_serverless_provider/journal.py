@@ -296,7 +296,7 @@ class SqliteJournal:
                 ),
                 server_date=row[7],
                 age_seconds=max(0.0, now - row[8]),
-                id=row[9],
+                id=row[9] or self._own.get(row[0]) or None,  # which may be on its way to the disk
                 is_under_way=row[10] != self._writer and self._is_alive(row[10]),
                 is_own=row[10] == self._writer,
                 has_this_key=row[11] == self._key_digest,

@@ -18,7 +18,9 @@ from parity.doors import KEY, plain, registered, struct
 from unit.support import PACKAGE
 
 P: Final = provider_pb2
-LAUNCHER: Final = (sys.executable, "-u", "-m", "pulumi.dynamic")
+HEEDING: Final = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""Undoes what a shell does to a job in the background, which ignores SIGINT, as does all that it starts."""
+LAUNCHER: Final = (sys.executable, "-u", "-c", f"{HEEDING}import pulumi.dynamic.__main__")
 
 
 class QuietEngine(engine_pb2_grpc.EngineServicer):

@@ -16,7 +16,7 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from dynamic.serving import LAUNCHER, served
+from dynamic.serving import HEEDING, LAUNCHER, served
 from parity.doors import KEY, secret
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def test_what_was_created_counts_as_stored_at_an_end_in_order_alone(emulator: Ru
     assert noted() == ([] if cancels == 1 else [created.id])
 
 
-HIDING: Final = (
-    "from pulumi_runpod_serverless.dynamic import closing\nclosing._servicer = lambda: None\nimport pulumi.dynamic.__main__"
+HIDING: Final = f"{HEEDING}from pulumi_runpod_serverless.dynamic import closing\nclosing._servicer = lambda: None\n" + (
+    "import pulumi.dynamic.__main__"
 )
 
 
