@@ -121,7 +121,9 @@ def test_what_was_created_counts_as_stored_at_an_end_in_order_alone(emulator: Ru
     assert noted() == ([] if cancels == 1 else [created.id])
 
 
-HIDING: Final = f"{HEEDING}from pulumi_runpod_serverless.dynamic import closing\nclosing._servicer = lambda: None\n" + (
+HIDING: Final = (
+    f"{HEEDING}from pulumi_runpod_serverless.dynamic import closing\n"
+    "closing._servicer = lambda: None\n"
     "import pulumi.dynamic.__main__"
 )
 
