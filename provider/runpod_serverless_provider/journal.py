@@ -27,16 +27,19 @@ FORMAT: Final = 2
 _STORED_SECONDS: Final = 5.0
 """An engine that is interrupted has stored what it was told so long ago."""
 _BUSY_SECONDS: Final = 10.0
-_TABLE: Final = """
-drop table if exists creations;
-create table creations (
-    number text primary key, scope text not null, key text not null, urn text not null, writer text not null, path text not null,
-    name text not null, is_name_generated integer not null, digest text not null, before text, server_date text, sent_at real not null,
-    id text
-) strict;
-create index creations_by_urn on creations (scope, urn);
-create table takeovers (scope text not null, urn text not null, id text not null, primary key (scope, urn, id)) strict;
-"""
+_TABLES: Final = (
+    "drop table if exists creations",
+    """
+    create table creations (
+        number text primary key, scope text not null, key text not null, urn text not null, writer text not null, path text not null,
+        name text not null, is_name_generated integer not null, digest text not null, before text, server_date text,
+        sent_at real not null, id text
+    ) strict
+    """,
+    "create index creations_by_urn on creations (scope, urn)",
+    "create table takeovers (scope text not null, urn text not null, id text not null, primary key (scope, urn, id)) strict",
+    f"pragma user_version = {FORMAT}",
+)
 
 _Statement = tuple[str, tuple[Any, ...]]
 
@@ -151,10 +154,8 @@ class SqliteJournal:
 
     async def forget(self, number: str) -> None:
         """Drop a creation."""
-        self._own.pop(number, None)
-        self._replied.pop(number, None)
         if self._file is not None:
-            await self._write("delete from creations where number = ?", number)
+            await self._drop(number)
 
     async def named(self, urn: str, id: str, name: str | None) -> None:
         """Drop a creation whose id the engine names, or whose generated name."""
@@ -173,9 +174,7 @@ class SqliteJournal:
         """Drop the creations that the engine has stored."""
         latest = self._clock() - (0.0 if is_orderly else _STORED_SECONDS)
         for number in [number for number, since in self._replied.items() if since <= latest]:
-            self._own.pop(number, None)
-            self._replied.pop(number, None)
-            self._enqueue("delete from creations where number = ?", number)
+            self._drop(number)
         if self._writing is not None:
             await self._writing
 
@@ -186,6 +185,11 @@ class SqliteJournal:
         await asyncio.to_thread(self._close)
 
     # -- writing: what comes together goes to the disk together
+
+    def _drop(self, number: str) -> asyncio.Future[None]:
+        self._own.pop(number, None)
+        self._replied.pop(number, None)
+        return self._enqueue("delete from creations where number = ?", number)
 
     async def _write(self, sql: str, *values: Any) -> None:
         await self._enqueue(sql, *values)
@@ -198,18 +202,14 @@ class SqliteJournal:
         return done
 
     async def _write_all(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                statements = [statement for statement, _ in batch]
-                try:
-                    await self._safely(lambda statements=statements: self._commit(statements))  # type: ignore[misc]
-                finally:
-                    for _, done in batch:
-                        if not done.cancelled():
-                            done.set_result(None)
-        finally:
-            self._writing = None
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            statements = [statement for statement, _ in batch]
+            await self._safely(lambda statements=statements: self._commit(statements))  # type: ignore[misc]
+            for _, done in batch:
+                if not done.cancelled():
+                    done.set_result(None)
+        self._writing = None
 
     # -- the file; all below runs in threads, one at a time
 
@@ -256,29 +256,31 @@ class SqliteJournal:
                 file.execute("pragma journal_mode = wal")
                 file.execute("pragma synchronous = full")
                 if version < FORMAT:
-                    file.executescript(f"begin immediate; {_TABLE} pragma user_version = {FORMAT}; commit")
+                    self._format(file)
             except BaseException:
                 file.close()
                 raise
             self._file = file
         return self._file
 
+    def _format(self, file: sqlite3.Connection) -> None:
+        """Bring the file to its form, unless another process has just done that, and noted something already."""
+        with _transaction(file):
+            if file.execute("pragma user_version").fetchone() < (FORMAT,):
+                for statement in _TABLES:
+                    file.execute(statement)
+
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _living(self) -> Iterator[sqlite3.Connection]:
         """Write as a process that counts as living."""
         file = self._connected()
-        file.execute("begin immediate")
-        try:
+        with _transaction(file):
             if self._life is None:
                 self._live()
             yield file
-            file.execute("commit")
-        except BaseException:
-            file.execute("rollback")
-            raise
 
     def _commit(self, statements: Iterable[_Statement]) -> None:
-        with self._transaction() as file:
+        with self._living() as file:
             for sql, values in statements:
                 file.execute(sql, values)
 
@@ -306,7 +308,7 @@ class SqliteJournal:
 
     def _take(self, number: str, id: str) -> str | None:
         """Give the URN of what was taken."""
-        with self._transaction() as file:
+        with self._living() as file:
             found = file.execute("select urn, writer from creations where number = ?", (number,)).fetchone()
             if found is None or (found[1] != self._writer and self._is_alive(found[1])):
                 return None
@@ -343,10 +345,8 @@ class SqliteJournal:
         if not self._life_of(writer).exists():
             return False
         with contextlib.closing(sqlite3.connect(self._life_of(writer), timeout=0, check_same_thread=False)) as life:
-            try:
-                life.execute(
-                    "select * from sqlite_master"
-                ).fetchall()  # by a shared lock: two that ask are no sign of life to each other
+            try:  # by a shared lock: two that ask are no sign of life to each other
+                life.execute("select * from sqlite_master").fetchall()
             except sqlite3.OperationalError:
                 return True
         return False
@@ -372,6 +372,18 @@ def open_journal(configuration: Configuration, voice: Voice) -> SqliteJournal:
         api_key=configuration.api_key,
         voice=voice,
     )
+
+
+@contextlib.contextmanager
+def _transaction(file: sqlite3.Connection) -> Iterator[None]:
+    """Write all or nothing, and after what others are writing."""
+    file.execute("begin immediate")
+    try:
+        yield
+        file.execute("commit")
+    except BaseException:
+        file.execute("rollback")
+        raise
 
 
 def _locked(file: Path) -> sqlite3.Connection:

@@ -129,6 +129,30 @@ def test_a_process_that_begins_is_not_cleared_away(tmp_path):
     asyncio.run(scenario())
 
 
+def test_two_processes_that_make_the_file_at_once_lose_nothing(tmp_path):
+    """The one that waits finds what the other has noted meanwhile."""
+
+    async def scenario():
+        making = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+        making.execute("pragma journal_mode = wal")
+        making.execute("begin immediate")
+        for statement in module._TABLES:
+            making.execute(statement)
+        later = opened(tmp_path)
+        making.execute(
+            f"insert into creations values ('1', '{later._scope}', 'k', '{URN}', 'w', '/p', 'n', 1, 'd', null, null, 1, null)"
+        )
+        sending = asyncio.ensure_future(later.send("2", INTENT, None))
+        await asyncio.sleep(0.2)
+        making.execute("commit")
+        making.close()
+        await sending
+        assert [entry.number for entry in await later.unfinished(URN)] == ["1", "2"]
+        await later.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_what_was_noted_comes_back(tmp_path):
     """All that tells later whether an object is the one."""
 
