@@ -22,6 +22,33 @@ ORPHAN_GRACE_SECONDS: Final = policy.REQUEST_TIMEOUT_SECONDS + policy.SETTLE_MAR
 _MISSES_TO_BE_GONE: Final = 2
 
 
+class Cancels:
+    """What the engine's Cancels tell of the end of its run.
+
+    One belongs to each close. With more of them the run was interrupted, perhaps twice, and then the engine has thrown away what it had
+    been told and not stored yet.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._is_last_at_rest = False
+
+    def came(self, *, is_at_rest: bool) -> None:
+        """Note one; `is_at_rest`: no call is open that changes anything."""
+        self._count += 1
+        self._is_last_at_rest = is_at_rest
+
+    @property
+    def are_of_an_end(self) -> bool:
+        """Has the engine received all replies?"""
+        return self._count > 0 and self._is_last_at_rest
+
+    @property
+    def are_orderly(self) -> bool:
+        """Has it stored them all, should this be the end?"""
+        return self._count == 1 and self._is_last_at_rest
+
+
 class Lifetime:
     """Waits for the reason to end; `grace_seconds` then says how long the work under way may still take.
 

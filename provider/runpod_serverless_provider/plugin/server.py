@@ -22,6 +22,7 @@ from ..core.values import Path, contains_unknown, is_at_or_below, parse_pattern,
 from ..core.version import DISTRIBUTION
 from ..details import pack_status, packed
 from ..engine import Engine, EngineVoice
+from ..lifetime import Cancels
 from ..redaction import Redactor, secret_leaves, secret_texts
 from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
 from .status import NotOffered, Status, Stopping, Unsupported, shorten, translate
@@ -185,8 +186,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         self._api_keys: set[str] = set()
         self._mutations: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
-        self._cancels = 0
-        self._was_at_rest = False
+        self._cancels = Cancels()
 
     # -- shared by all RPCs
 
@@ -266,13 +266,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return not pending
 
     async def closed(self) -> None:
-        """Note that the engine has closed the plugin.
-
-        One Cancel belongs to each close. With more of them the run was interrupted, perhaps twice, and then the engine has thrown away
-        what was not stored yet.
-        """
-        if self._core is not None and self._cancels and self._was_at_rest:
-            await self._core.ended(is_orderly=self._cancels == 1)
+        """Note that the engine has closed the plugin."""
+        if self._core is not None and self._cancels.are_of_an_end:
+            await self._core.ended(is_orderly=self._cancels.are_orderly)
 
     # -- the plugin itself
 
@@ -309,9 +305,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     async def Cancel(self, call: Matter, request: Any) -> Any:
         """Answer at once. The engine calls it on every close; what is sent is finished, as tearing it would lose resources."""
         self._stop()
-        self._cancels += 1
-        self._was_at_rest = not self._mutations
-        if self._core is not None and self._was_at_rest and self._cancels == 1:
+        self._cancels.came(is_at_rest=not self._mutations)
+        if self._core is not None and self._cancels.are_orderly:
             await self._core.tell_abandoned(call.voice)
         return Empty()
 
@@ -431,7 +426,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
             await call.voice.debug(note)
         if self._core is not None and not self._mutations:  # an attached provider serves one run after the other
             await self._core.ended(is_orderly=True)
-        self._cancels = 0
+        self._cancels = Cancels()
         self._core = await self._connect(resolved)
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True,

@@ -7,13 +7,14 @@ servicer's methods is found by the name of the RPC. Where a Pulumi to come hides
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
+
+from .frames import in_callers
 
 _CANCEL: Final = "/pulumirpc.ResourceProvider/Cancel"
 
@@ -50,13 +51,7 @@ def _first(told: Callable[[], None], answer: Callable[[Any, Any], Any]) -> Calla
 
 def _servicer() -> Any:
     """Find whoever answers the RPC of this thread."""
-    frame = sys._getframe()
-    while frame is not None:
-        found = frame.f_locals.get("self")
-        if isinstance(found, provider_pb2_grpc.ResourceProviderServicer):
-            return found
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
+    return in_callers("self", lambda found: isinstance(found, provider_pb2_grpc.ResourceProviderServicer))
 
 
 class InPlace(ThreadPoolExecutor):

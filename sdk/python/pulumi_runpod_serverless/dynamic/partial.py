@@ -8,7 +8,6 @@ the caller has to do without.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +17,8 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 
 from runpod_serverless_provider.details import DETAILS_KEY, pack_status, packed
+
+from .frames import in_callers
 
 
 def tell(id: str, outputs: Mapping[str, Any], reasons: Iterable[str], text: str, inputs: Mapping[str, Any] | None = None) -> bool:
@@ -37,10 +38,4 @@ def tell(id: str, outputs: Mapping[str, Any], reasons: Iterable[str], text: str,
 
 def _context() -> Any:
     """Find the RPC that this thread answers."""
-    frame = sys._getframe()
-    while frame is not None:
-        found = frame.f_locals.get("context")
-        if callable(getattr(found, "set_trailing_metadata", None)):
-            return found
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
+    return in_callers("context", lambda found: callable(getattr(found, "set_trailing_metadata", None)))

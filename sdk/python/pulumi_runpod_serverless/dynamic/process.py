@@ -25,7 +25,7 @@ from runpod_serverless_provider.core.settings import CONFIGURATION
 from runpod_serverless_provider.core.version import DISTRIBUTION, plugin_version
 from runpod_serverless_provider.engine import Engine, EngineVoice
 from runpod_serverless_provider.journal import open_journal
-from runpod_serverless_provider.lifetime import SIGNAL_GRACE_SECONDS, Lifetime
+from runpod_serverless_provider.lifetime import SIGNAL_GRACE_SECONDS, Cancels, Lifetime
 from runpod_serverless_provider.resources import RESOURCES
 
 from .closing import InPlace, heed_cancel
@@ -48,8 +48,7 @@ class Process:
         self._lock = threading.Lock()
         self._under_way: set[asyncio.Task[Any]] = set()
         self._sees_cancels = False
-        self._cancels = 0
-        self._was_at_rest = False
+        self._cancels = Cancels()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name=DISTRIBUTION, daemon=True).start()
         if engine_address:
@@ -92,8 +91,7 @@ class Process:
             self._under_way.discard(task)
 
     def _cancelled(self) -> None:
-        self._cancels += 1
-        self._was_at_rest = not self._under_way
+        self._cancels.came(is_at_rest=not self._under_way)
         if os.name == "nt":  # whose signal leaves no time for more
             self._ended()
 
@@ -103,15 +101,10 @@ class Process:
             asyncio.run_coroutine_threadsafe(self._noted(self._closed()), self._loop).result(SIGNAL_GRACE_SECONDS)
 
     async def _closed(self) -> None:
-        """Count as stored what the engine was told, if this is the end of its run: then there was one Cancel, with no call open.
-
-        With more of them the run was interrupted, and the engine may have thrown away what it was told last. Where they are not seen,
-        each end that is asked for counts.
-        """
-        is_at_rest = self._cancels and self._was_at_rest
-        if self._core is not None and (is_at_rest or not self._sees_cancels):
+        """Count as stored what the engine has stored. Where Cancels are not seen, each end that is asked for is one in order."""
+        if self._core is not None and (self._cancels.are_of_an_end or not self._sees_cancels):
             asyncio.get_running_loop().set_default_executor(InPlace())
-            await self._core.ended(is_orderly=self._cancels == 1 or not self._sees_cancels)
+            await self._core.ended(is_orderly=self._cancels.are_orderly or not self._sees_cancels)
 
     async def _end_with_engine(self) -> None:
         """Outlive neither the engine, which nothing else here looks at, nor the main thread: create nothing more, and finish the rest."""
