@@ -141,9 +141,8 @@ class Creations:
     ) -> tuple[Mapping[str, Any] | None, list[str]]:
         """Return what surely is the POST's, if it is there, and the ids of all that have its name."""
         resource = order.resource
-        self._session.part(Listings).forget(resource.path)
         try:
-            listed = await self._session.part(Listings).get(resource.path, resource.list_key, order.voice, outlasts_stop=True)
+            listed = await self._session.part(Listings).anew(resource.path, resource.list_key, order.voice, outlasts_stop=True)
         except ProviderFailure as problem:
             doubt.cause += f", and looking for it failed: {problem}"
             raise doubt.advised(_advice(order, ())) from None

@@ -39,9 +39,9 @@ class Order:
     planned: Leaves
     resolved: Mapping[str, Any]
     is_name_generated: bool
+    is_name_defaulted: bool
+    is_name_secret: bool
     voice: Voice
-    is_name_defaulted: bool = False
-    is_name_secret: bool = False
 
     @property
     def name(self) -> Any:
@@ -205,9 +205,7 @@ class Leftovers:
         return [item for item in await self._listed(order) if item.get("id") == id]
 
     async def _listed(self, order: Order) -> Sequence[Mapping[str, Any]]:
-        listings, resource = self._session.part(Listings), order.resource
-        listings.forget(resource.path)
-        return await listings.get(resource.path, resource.list_key, order.voice)
+        return await self._session.part(Listings).anew(order.resource.path, order.resource.list_key, order.voice)
 
     async def _look(self, order: Order, entry: Unfinished, named: Container[str]) -> list[Mapping[str, Any]]:
         """Return the objects of that name: the only one, where it is surely what the creation made.

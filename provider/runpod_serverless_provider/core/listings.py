@@ -83,6 +83,11 @@ class Listings:
 
         return await self._once(path, f"{path}?{sorted((query or {}).items())}", ask, max_age_seconds)
 
+    async def anew(self, path: str, key: str, voice: Voice, *, outlasts_stop: bool = False) -> list[Mapping[str, Any]]:
+        """Return what a list says that is asked for now: something there may have been created."""
+        self.forget(path)
+        return await self.get(path, key, voice, outlasts_stop=outlasts_stop)
+
     async def one(self, path: str, id: str, voice: Voice) -> Mapping[str, Any]:
         """Return the object that `GET path/id` answers with."""
 

@@ -84,7 +84,6 @@ class Provider:
         self._refreshed: dict[str, Mapping[str, Any]] = {}
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
-        self._staying: dict[str, str | None] = {}
         self._changed: set[str] = set()
         self._adopted: set[str] = set()
 
@@ -137,7 +136,7 @@ class Provider:
         is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
         if not is_of_refresh:
             self._living[request.urn] = request.id
-            self._staying[request.urn] = None if is_replaced else request.id
+            self._replacements.pop(request.urn, None)
         if is_replaced and not is_of_refresh:
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
             self._replacements[request.urn] = task
@@ -185,9 +184,9 @@ class Provider:
             planned=planned,
             resolved=resolved,
             is_name_generated="name" in defaulted and _is_unique(resource, planned, request.urn),
-            voice=request.voice,
             is_name_defaulted="name" in defaulted,
             is_name_secret=("name",) in secrets,
+            voice=request.voice,
         )
         try:
             made = await self._session.part(Creations).create(order, resource.is_refusal)
@@ -408,9 +407,8 @@ class Provider:
         living = self._living.get(request.urn, request.id)
         journal = self._session.journal
         # A later run carries out a delete that was put off, after it has planned what the state holds, too.
-        is_put_off = living == request.id == self._staying.get(request.urn) and await journal.was_taken_over(
-            request.urn, request.id
-        )
+        stays = self._living.get(request.urn) == request.id and request.urn not in self._replacements
+        is_put_off = stays and await journal.was_taken_over(request.urn, request.id)
         if (request.urn, request.id) in self._taken_over or is_put_off:
             said = (
                 f"ended before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
