@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from tools.reliability import __main__ as program
-from tools.reliability import adoptions, canaries, fuzz, kills, lifecycles
+from tools.reliability import adoptions, canaries, fuzz, kills, lifecycles, trials
 from tools.reliability.creations import FIXED, GENERATED, PROPOSED, Trial, faults, matrix
 from tools.reliability.pairs import wrong_again, wrong_pair
 from tools.reliability.programs import Ref
@@ -312,8 +312,8 @@ def test_a_trial_of_kills_counts_only_where_it_ran_to_its_end(monkeypatch, tmp_p
         yield types.SimpleNamespace(emulator=Emulator())
 
     ended = []
-    monkeypatch.setattr(kills, "_TOGETHER", 1)
-    monkeypatch.setattr(kills, "workspace", place)
+    monkeypatch.setattr(trials, "TOGETHER", 1)
+    monkeypatch.setattr(trials, "workspace", place)
     monkeypatch.setattr(kills, "_interrupt", lambda place, trial: ended.append(trial))
     results = list(kills.measure(Run(1, False, tmp_path, tmp_path)))
     assert {result.metric: (result.n, len(result.failures)) for result in results} == {

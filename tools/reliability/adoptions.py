@@ -7,12 +7,9 @@ of a sibling be refused; then the next one follows at once, or after another `up
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +17,9 @@ from typing import Any, Final
 from .kills import LATEST_ANSWER_SECONDS, be_late, strike, until_a_random_moment
 from .processes import MARK
 from .report import Result, Run
-from .workspace import KINDS, PATHS, Done, Project, Workspace, stated, workspace
+from .trials import Attempt, led
+from .workspace import KINDS, PATHS, Done, Project, Workspace, stated
 
-_TOGETHER: Final = 2
 _INTERRUPTIONS: Final = ("^C once", "^C twice", "kill -9 of the CLI")
 _ORDERLY: Final = "orderly"
 _REFUSED: Final = "a sibling is refused"
@@ -46,15 +43,17 @@ class Step:
 
 
 @dataclass
-class Trial:
+class Trial(Attempt):
     """The life of one stack: its steps, how many of them were taken, and what was wrong after each."""
 
-    number: int
     names: Mapping[str, str | None]
     steps: Sequence[Step]
     taken: list[Step] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    is_ended: bool = False
+
+    @property
+    def title(self) -> str:
+        """What a failure calls it."""
+        return f"life {self.number}"
 
 
 def drawn(run: Run, number: int) -> Trial:
@@ -76,35 +75,17 @@ def drawn(run: Run, number: int) -> Trial:
 def measure(run: Run) -> Iterable[Result]:
     """Lead all lives, some at once, each with an account of its own; then the two backends."""
     trials = [drawn(run, number) for number in range(run.scaled(1, 60))]
-    with ExitStack() as stack:
-        places = [stack.enter_context(workspace(run, f"adoptions{number}")) for number in range(_TOGETHER)]
-        with ThreadPoolExecutor(_TOGETHER) as pool:
-            working = [pool.submit(_lead, places[number], trials[number::_TOGETHER]) for number in range(_TOGETHER)]
-        for work in working:
-            work.result()
+    with led(run, "adoptions", trials, _live) as places:
         failures = [
-            f"life {trial.number}, {', '.join(map(str, trial.steps))}: {'; '.join(wrong)}; {run.repeat('adoptions')}"
+            f"{trial.title}, {', '.join(map(str, trial.steps))}: {'; '.join(trial.missed)}; {run.repeat('adoptions')}"
             for trial in trials
-            if (wrong := trial.wrong or ([] if trial.is_ended else ["did not run to its end"]))
+            if trial.missed
         ]
         taken = Counter(step.how for trial in trials for step in trial.taken)
         detail = ", ".join(f"{count} {how}" for how, count in sorted(taken.items()))
         target = "nothing live is deleted, 0 unowned, 0 duplicated"
         yield Result("up --replace and taint after interruptions", target, taken.total(), tuple(failures), run.seed, detail)
         yield _two_backends(run, places[0])
-
-
-def _lead(place: Workspace, trials: list[Trial]) -> None:
-    for trial in trials:
-        try:
-            place.emulator.reset()
-            place.emulator.set(worker_quota=1_000_000)
-            _live(place, trial)
-            trial.is_ended = True
-        except Exception as problem:  # noqa: BLE001 - a life that breaks is a missed target, and the others go on
-            trial.wrong.append(f"the life broke: {type(problem).__name__}: {problem}")
-        if trial.wrong:
-            print(f"  life {trial.number}: {'; '.join(trial.wrong)}", file=sys.stderr, flush=True)
 
 
 def _live(place: Workspace, trial: Trial) -> None:

@@ -11,18 +11,16 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from .processes import MARK, kill, plugins, seconds_until_gone
 from .report import Result, Run
-from .workspace import KINDS, Project, Workspace, stated, workspace
+from .trials import Attempt, led
+from .workspace import KINDS, Project, Workspace, stated
 
-_TOGETHER: Final = 2
 LATEST_ANSWER_SECONDS: Final = 1.0
 _IDLE_BOUND_SECONDS: Final = 5.0
 _BUSY_BOUND_SECONDS: Final = 65.0
@@ -38,17 +36,19 @@ MODES: Final = {
 
 
 @dataclass
-class Trial:
-    """One interrupted `up`, and what came of it; nothing is known of one that did not run to its end."""
+class Trial(Attempt):
+    """One interrupted `up`, and what came of it."""
 
     mode: str
-    number: int
-    wrong: list[str] = field(default_factory=list)
-    is_ended: bool = False
     is_idle: bool = True
     is_exited_prematurely: bool = False
     lived_seconds: float = 0.0
     leftover: str = ""
+
+    @property
+    def title(self) -> str:
+        """What a failure calls it."""
+        return f"{self.mode}, trial {self.number}"
 
     @property
     def name(self) -> str:
@@ -58,13 +58,8 @@ class Trial:
 
 def measure(run: Run) -> Iterable[Result]:
     """Run all trials, some at once, each with an account of its own."""
-    trials = [Trial(mode, number) for mode, counts in MODES.items() for number in range(run.scaled(*counts))]
-    with contextlib.ExitStack() as stack:
-        places = [stack.enter_context(workspace(run, f"kills{number}")) for number in range(_TOGETHER)]
-        with ThreadPoolExecutor(_TOGETHER) as pool:
-            working = [pool.submit(_work, places[number], trials[number::_TOGETHER]) for number in range(_TOGETHER)]
-        for work in working:
-            work.result()
+    trials = [Trial(number, mode) for mode, counts in MODES.items() for number in range(run.scaled(*counts))]
+    with led(run, "kills", trials, _interrupt):
         yield from _results(run, trials)
 
 
@@ -77,32 +72,18 @@ def _results(run: Run, trials: list[Trial]) -> Iterator[Result]:
     }
     for mode in MODES:
         chosen = [trial for trial in trials if trial.mode == mode]
-        wrong = {one.number: one.wrong or ([] if one.is_ended else ["did not run to its end"]) for one in chosen}
-        failures = [f"trial {number}: {'; '.join(texts)}; {run.repeat('kills')}" for number, texts in wrong.items() if texts]
+        failures = [f"trial {one.number}: {'; '.join(one.missed)}; {run.repeat('kills')}" for one in chosen if one.missed]
         ended = [trial for trial in chosen if trial.is_ended]
         hit = sum(not trial.is_idle for trial in ended)
         yield Result(mode, targets[mode], len(ended), tuple(failures), run.seed, f"{hit} while a request was under way")
     trials = [trial for trial in trials if trial.is_ended]
     told = [trial for trial in trials if trial.mode != "kill -9 of the provider"]
-    exited = [f"{trial.mode}, trial {trial.number}; {run.repeat('kills')}" for trial in told if trial.is_exited_prematurely]
+    exited = [f"{trial.title}; {run.repeat('kills')}" for trial in told if trial.is_exited_prematurely]
     yield Result('"exited prematurely"', "never said", len(told), tuple(exited), run.seed)
-    left = [f"{trial.mode}, trial {trial.number}: {trial.leftover}; {run.repeat('kills')}" for trial in trials if trial.leftover]
+    left = [f"{trial.title}: {trial.leftover}; {run.repeat('kills')}" for trial in trials if trial.leftover]
     longest = max((trial.lived_seconds for trial in trials), default=0.0)
     target = f"gone in {_IDLE_BOUND_SECONDS:g} s when idle, else in {_BUSY_BOUND_SECONDS:g} s"
     yield Result("provider processes after their engine", target, len(trials), tuple(left), run.seed, f"{longest:.1f} s at most")
-
-
-def _work(place: Workspace, trials: list[Trial]) -> None:
-    for trial in trials:
-        try:
-            place.emulator.reset()
-            place.emulator.set(worker_quota=1_000_000)
-            _interrupt(place, trial)
-            trial.is_ended = True
-        except Exception as problem:  # noqa: BLE001 - a trial that breaks is a missed target, and the others go on
-            trial.wrong.append(f"the trial broke: {type(problem).__name__}: {problem}")
-        if trial.wrong:
-            print(f"  {trial.mode}, trial {trial.number}: {'; '.join(trial.wrong)}", file=sys.stderr, flush=True)
 
 
 def _interrupt(place: Workspace, trial: Trial) -> None:
