@@ -24,9 +24,7 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-HOSTS = [
-    f"{name}.{domain}" for name, domain in {"pypi": "org", "pythonhosted": "org", "proxy.golang": "org", "npmjs": "org"}.items()
-]
+HOSTS = [".".join((*names, "org")) for names in (("pypi",), ("pythonhosted",), ("proxy", "golang"), ("npmjs",))]
 
 
 def _make(*arguments: str) -> subprocess.CompletedProcess[str]:
