@@ -73,6 +73,15 @@ def _existing(emulator: Running) -> list[str]:
     return sorted(item["id"] for item in emulator.state()["endpoints"])
 
 
+def _kill_while_it_creates(stack: Stack, emulator: Running, *, seconds: float) -> None:
+    """Kill an `up` whose plugin then still waits, for so long, for the answer to its POST."""
+    stack.write({"api": endpoint()})
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=seconds)
+    with _under_way(stack, emulator) as process:
+        process.kill()
+        process.wait()
+
+
 def test_no_plugin_outlives_its_command(stack: Stack, emulator: Running) -> None:
     """Whether a command succeeds or fails, its plugins are gone when it ends."""
     stack.write({"api": endpoint()})
@@ -98,11 +107,7 @@ def test_a_killed_engine_takes_the_plugin_along(stack: Stack, emulator: Running)
 
 def test_a_run_follows_at_once_upon_a_killed_one(stack: Stack, emulator: Running) -> None:
     """It waits for the orphaned plugin, which is still creating."""
-    stack.write({"api": endpoint()})
-    emulator.fault("delay", "POST", "/v2/serverless", seconds=3)
-    with _under_way(stack, emulator) as process:
-        process.kill()
-        process.wait()
+    _kill_while_it_creates(stack, emulator, seconds=3)
     _next_run_owns_all(stack, emulator)
 
 
@@ -143,11 +148,7 @@ def _next_run_owns_all(stack: Stack, emulator: Running) -> None:
 
 def test_what_a_killed_run_created_is_told_where_the_program_has_it_no_more(stack: Stack, emulator: Running) -> None:
     """It costs money, and no plan shows it."""
-    stack.write({"api": endpoint()})
-    emulator.fault("delay", "POST", "/v2/serverless", seconds=2)
-    with _under_way(stack, emulator) as process:
-        process.kill()
-        process.wait()
+    _kill_while_it_creates(stack, emulator, seconds=2)
     _wait(lambda: not _plugins(stack), 20)
     (lost,) = _existing(emulator)
     stack.pulumi("cancel", "--yes")

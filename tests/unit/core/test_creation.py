@@ -34,6 +34,18 @@ def create(world, kind, program):
     return life
 
 
+def stop_at_the_look(world, monkeypatch):
+    """Cancel the run when it looks for what its POST has made."""
+    ask = world.api.request
+
+    async def stopping(method, path, **options):
+        if (method, path) == ("GET", "/serverless"):
+            world.api.stop()
+        return await ask(method, path, **options)
+
+    monkeypatch.setattr(world.api, "request", stopping)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", LOST)
 def test_a_generated_name_finds_what_a_lost_answer_made(world, kind, fault):
@@ -221,14 +233,7 @@ def test_what_only_sounds_like_a_refusal_leaves_doubt(world, monkeypatch, kind, 
 
 def test_who_is_asked_to_stop_waits_no_longer(world, monkeypatch):
     """The doubt is told at once, for nobody would wait for its end."""
-    ask = world.api.request
-
-    async def stopping(method, path, **options):
-        if (method, path) == ("GET", "/serverless"):
-            world.api.stop()
-        return await ask(method, path, **options)
-
-    monkeypatch.setattr(world.api, "request", stopping)
+    stop_at_the_look(world, monkeypatch)
     world.fault(method="POST", path="/v2/serverless", action="reset-before")
     with pytest.raises(OutcomeUnknown, match="Look in the Runpod console"):
         create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
@@ -244,14 +249,7 @@ def test_what_a_lost_answer_made_is_found_after_a_stop(world, monkeypatch):
 
     monkeypatch.setattr(world, "_sleep", waiting)
     world.restart()
-    ask = world.api.request
-
-    async def stopping(method, path, **options):
-        if (method, path) == ("GET", "/serverless"):
-            world.api.stop()
-        return await ask(method, path, **options)
-
-    monkeypatch.setattr(world.api, "request", stopping)
+    stop_at_the_look(world, monkeypatch)
     world.fault(method="POST", path="/v2/serverless", action="commit-then-drop")
     world.fault(method="GET", path="/v2/serverless", action="status", status=503)
     made = create(world, "Endpoint", {"image": "me/x:1", "gpu": "ADA_24"})
