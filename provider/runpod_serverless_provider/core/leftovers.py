@@ -223,8 +223,8 @@ class Leftovers:
         return found
 
     def _has_name(self, entry: Unfinished, item: Mapping[str, Any]) -> bool:
-        name = item.get("name")
-        return entry.intent.name in (name, _sealed(self._session.journal, name))
+        name, noted = item.get("name"), entry.intent.name
+        return name == noted or (noted.startswith(SEALED) and _sealed(self._session.journal, name) == noted)
 
     async def discard(self, order: Order, id: str) -> None:
         """Delete what no PATCH could give its new name, once its successor is there."""
