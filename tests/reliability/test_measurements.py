@@ -153,6 +153,7 @@ def test_a_seed_repeats_its_matrix(tmp_path):
     """Every fault meets every resource, named in each way; another seed orders others."""
     run = Run(1, is_full=True, directory=tmp_path, engine=tmp_path)
     one, again, other = ([str(trial) for trial in matrix(run, seed, faults(5.0))] for seed in (3, 3, 4))
+    assert one == [str(trial) for trial in matrix(run.at(3), 3, faults(5.0))]  # as the command that a failure names has it
     assert one == again != other
     assert len(one) == len(faults(5.0)) * 4 * 3 and 20 * len(one) >= 2000
 

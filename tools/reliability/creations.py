@@ -113,7 +113,7 @@ def explains(said: str, ids: set[str]) -> bool:
 def matrix(run: Run, seed: int, names: Iterable[str]) -> list[Trial]:
     """Plan one batch: every fault on every resource, named in each way; a quarter of the creations meets a second fault."""
     names = list(names)
-    chance = run.random("creations", seed)
+    chance = run.at(seed).random("creations")
     trials = []
     for number, (kind, fault, naming) in enumerate(itertools.product(KINDS, names, NAMINGS)):
         second = (chance.choice(names),) if chance.random() < 0.25 else ()
@@ -130,7 +130,7 @@ def measure(run: Run) -> Iterable[Result]:
     with workspace(run, "creations") as place:
         for seed in range(run.seed, run.seed + run.scaled(1, 20)):
             batch = matrix(run, seed, faults(late_seconds))
-            asyncio.run(_create_all(place, run.random("timing", seed), batch, late_seconds, run.scaled(1.0, 2.0)))
+            asyncio.run(_create_all(place, run.at(seed).random("timing"), batch, late_seconds, run.scaled(1.0, 2.0)))
             present = place.remote()
             for trial in batch:
                 said = trial.verdict({id for id, name in present.items() if name == trial.name})

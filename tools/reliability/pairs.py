@@ -57,7 +57,7 @@ async def _fresh(place: Workspace) -> AsyncIterator[Service]:
 async def _called_again(run: Run, place: Workspace) -> Result:
     count, failures = 0, list[str]()
     for seed in range(run.seed, run.seed + run.scaled(1, 30)):
-        chance = run.random("called again", seed)
+        chance = run.at(seed).random("called again")
         async with _fresh(place) as service:
             for how in FIRSTS:
                 kinds = [kind for kind in KINDS if how != UNREADABLE or kind in _UNREADABLE]
@@ -121,7 +121,7 @@ async def _of_one_name(run: Run, place: Workspace) -> Result:
     count, failures = 0, list[str]()
     known = faults(_LATE_SECONDS)
     for seed in range(run.seed, run.seed + run.scaled(1, 30)):
-        chance = run.random("of one name", seed)
+        chance = run.at(seed).random("of one name")
         pairs = [
             tuple(Trial(kind, (loss,), FIXED, 2 * number, seed) for _ in range(2))
             for number, (kind, loss) in enumerate((kind, loss) for kind in KINDS for loss in LOSSES)

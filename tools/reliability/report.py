@@ -67,6 +67,10 @@ class Run:
         """Make a source of chance that is the same in each run with this seed, and another one for other `names`."""
         return random.Random(f"{self.seed} {names}")
 
+    def at(self, seed: int) -> Run:
+        """Return the part of this run that has a `seed` of its own: the first of the run that has it for its seed."""
+        return replace(self, seed=seed)
+
     def repeat(self, name: str, seed: int | None = None) -> str:
         """Word the command that runs the measurement `name` again, or the part of it that has a `seed` of its own."""
         form = "" if self.is_full else "--quick "
