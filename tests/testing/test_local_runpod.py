@@ -8,6 +8,7 @@ import contextvars
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import grpc
@@ -75,6 +76,31 @@ def test_a_program_whose_engine_is_gone_before_its_last_message_has_not_failed(c
         return result
 
     assert contextvars.copy_context().run(asyncio.run, run()) == "result"
+
+
+@pytest.mark.parametrize("is_left_open", [True, False])
+def test_a_loop_is_closed_by_its_own_thread_or_where_that_leaves_it_open(is_left_open: bool) -> None:
+    """Two that close it at once break it."""
+    programs, loop = InlinePrograms(), asyncio.new_event_loop()
+
+    async def run() -> None:
+        pulumi.runtime.settings.SETTINGS.engine = type("Engine", (), {"Log": None})()
+        programs.made_of(lambda: None)()
+
+    contextvars.copy_context().run(loop.run_until_complete, run())
+    closes: list[bool] = []
+    close = loop.close
+
+    def closed() -> None:
+        closes.append(threading.current_thread() is threading.main_thread())
+        close()
+
+    loop.close = closed  # type: ignore[method-assign]
+    own = threading.Timer(0.2, loop.close)
+    if not is_left_open:
+        own.start()
+    programs.close()
+    assert loop.is_closed() and closes == [is_left_open]
 
 
 def test_a_secret_of_the_configuration_is_one(runpod: LocalRunpod) -> None:

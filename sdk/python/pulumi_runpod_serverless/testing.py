@@ -33,6 +33,7 @@ KEY: Final = "rpa_of_no_account"
 """The API key that stacks use here; Runpod knows no such key."""
 _OURS: Final = ("PULUMI_", "RUNPOD_")
 _CLOSE_SECONDS: Final = 10.0
+_OWN_CLOSE_SECONDS: Final = 1.0
 _WORKER_QUOTA: Final = 1000
 
 
@@ -57,13 +58,18 @@ class InlinePrograms:
         return made
 
     def close(self) -> None:
-        """Close the loops; their finalizers would warn in some later test."""
+        """Close the loops that are left open; their finalizers would warn in some later test."""
         deadline = time.monotonic() + _CLOSE_SECONDS
         for loop in self._loops:
-            while loop.is_running() and time.monotonic() < deadline:  # its thread has yet to notice that the engine is gone
-                time.sleep(0.02)
-            if not loop.is_running():
+            _wait(lambda loop=loop: not loop.is_running(), deadline)  # type: ignore[misc] # its thread has yet to see that the engine is gone
+            _wait(loop.is_closed, time.monotonic() + _OWN_CLOSE_SECONDS)  # by that thread, which two must not do at once
+            if not (loop.is_running() or loop.is_closed()):
                 loop.close()
+
+
+def _wait(is_over: Callable[[], bool], deadline: float) -> None:
+    while not is_over() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _let_log_outlive_its_engine() -> None:

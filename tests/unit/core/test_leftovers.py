@@ -597,6 +597,12 @@ def test_without_a_journal_nothing_is_known_of_other_runs():
     """Nothing is taken over then."""
     journal = NoJournal()
     assert not journal.knows_owner and not asyncio.run(journal.take("1", "e1"))
+    assert (
+        asyncio.run(journal.unfinished("urn:pulumi:dev::app::t::x"))
+        == asyncio.run(journal.abandoned("urn:pulumi:dev::app::"))
+        == []
+    )
+    assert not asyncio.run(journal.was_taken_over("urn:pulumi:dev::app::t::x", "e1"))
 
 
 def test_what_a_killed_run_created_is_not_adopted(world):
