@@ -192,7 +192,9 @@ class Dice:
         elif isinstance(plain, Mapping):
             value.struct_value.SetInParent()
             for key, item in plain.items():
+                outside, self._secrecy = self._secrecy, 0 if key == "key" else self._secrecy  # a name is as plain as a map's keys
                 value.struct_value.fields[key].CopyFrom(self.written(item))
+                self._secrecy = outside
         else:
             value.list_value.SetInParent()
             value.list_value.values.extend(self.written(item) for item in plain)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from .failures import CheckFailed, Failure
-from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, WriteOnly, below, facts, nest
+from .model import AutoNamed, Default, Facts, Inputs, Leaves, Strategy, WriteOnly, below, facts, facts_by_path, nest
 from .naming import choose_name
 from .plan import compare
 from .resource import Resource
@@ -113,6 +113,7 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
     shown = shown_unless(request.secrets | resource.secrets(frozenset()))
     _, failures = validate(model, news, shown)
     failures = [Failure(_as_spelled(failure.path, news), failure.reason) for failure in failures]
+    failures += _secret_keys(model, request.secrets)
     names = {info.alias or "" for info in model.model_fields.values()}
     # What is there with a value that no program could set now (an import, a version with other bounds) may stay as it is.
     may_stay = {name for name in names if is_there or (name in request.olds and request.olds[name] == news.get(name))}
@@ -156,6 +157,14 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
         return Checked(dict(request.news), tuple(dict.fromkeys(failures)))
     inputs = {name: value for name, value in draft.values.items() if value is not None}
     return Checked({**inputs, DEFAULTS_KEY: sorted(defaulted)})
+
+
+def _secret_keys(model: type[Inputs], secrets: frozenset[Path]) -> list[Failure]:
+    """Refuse a key, in a list of pairs, that is a secret itself: outputs, plans and a refresh have it as the key of a map, in clear."""
+    keys = [path for path in secrets if path[-1:] == ("key",) and path[:-2] in facts_by_path(model)]
+    return [
+        Failure(path, "must not be secret: keys are stored and shown in clear; seal the value") for path in sorted(keys, key=str)
+    ]
 
 
 def _as_spelled(path: Path, news: Mapping[str, Any]) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from runpod_serverless_provider.core import verbs
 from runpod_serverless_provider.core.failures import ApiProblem, CheckFailed
-from runpod_serverless_provider.core.values import Path
+from runpod_serverless_provider.core.values import Path, render_path
 from unit.support import Life, World
 
 # the program, and the message from its path to the words that must be in it
@@ -140,6 +140,17 @@ def test_a_secret_beside_what_is_wrong_stays_hidden(endpoint: Life, secret: Path
     said = endpoint.failures(program, secrets=frozenset({secret}))
     assert len(said) == 2
     assert sum("CANARY" in text for text in said) == 1
+
+
+@pytest.mark.parametrize("outer", [(), ("template",)])
+def test_a_key_of_a_list_must_not_be_secret(endpoint: Life, outer: Path) -> None:
+    """A refresh stores the list as a map, in which no key can be sealed; a secret value, or a secret list, is sealed as ever."""
+    env: Any = {"env": [{"key": "A", "value": "x"}, {"key": "CANARY", "value": "y"}]}
+    program = {outer[0]: env} if outer else env
+    at = (*outer, "env", 1)
+    said = f"{render_path((*at, 'key'))}: must not be secret: keys are stored and shown in clear; seal the value"
+    assert endpoint.failures(program, secrets=frozenset({(*at, "key"), (*outer, "env", 0, "value")})) == [said]
+    assert endpoint.failures(program, secrets=frozenset({(*at, "value"), (*outer, "env")})) == []
 
 
 def test_all_failures_come_at_once(endpoint: Life) -> None:
