@@ -9,7 +9,8 @@ from typing import Final
 
 import grpc
 import grpc.aio
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+from .proto import engine_pb2, engine_pb2_grpc
 
 _LOG: Final = logging.getLogger(__name__)
 _LOG_TIMEOUT_SECONDS: Final = 2.0

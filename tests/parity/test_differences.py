@@ -136,6 +136,20 @@ def test_a_secret_that_was_read_hides_the_map_it_is_in() -> None:
     assert shown["dynamic"] == secret({"A": "1", "ADDED": "theirs"})
 
 
+@differs("The key of a variable may be secret")
+def test_a_secret_key_is_refused_where_keys_are_shown() -> None:
+    """It is sealed by this door, together with all that stands beside it."""
+    program = named({**GPU, "env": [{"key": secret("SECRET-KEY"), "value": "x"}]})
+    with behind("grpc") as native:
+        _, failures = Life(native, "Endpoint").check(program)
+    assert [text for _, text in failures] == ["env[0].key: must not be secret: keys are stored and shown in clear; seal the value"]
+    with behind("dynamic") as door:
+        life = Life(door, "Endpoint")
+        life.up(program)
+        life.refresh()
+        assert life.hidden == {"env"} and life.inputs["env"] == secret({"SECRET-KEY": "x"})
+
+
 @differs("No more than a text of an error")
 def test_an_error_comes_below_a_traceback() -> None:
     """It is Pulumi's own, of a few frames; the last line says what happened to which resource."""

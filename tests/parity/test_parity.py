@@ -109,7 +109,7 @@ SECRETS: Final = [
 def _hiding(value: Any) -> Any:
     """Make one value within a map or list secret."""
     if isinstance(value, dict):
-        key = next(iter(value))
+        key = "value" if "value" in value else next(iter(value))  # the key of a pair must not be secret
         return {**value, key: secret(value[key])}
     return [secret(value[0]), *value[1:]] if not isinstance(value[0], dict) else [_hiding(value[0]), *value[1:]]
 

@@ -133,6 +133,32 @@ def test_what_only_some_processes_need_is_not_imported_at_the_start():
     assert answer.stdout == "\n"
 
 
+def test_pulumi_is_never_imported():
+    """Neither at the start nor with Configure: it would take longer than all the rest."""
+    program = (
+        "import sys; from runpod_serverless_provider import journal, lifetime, resources; "
+        "from runpod_serverless_provider.api import client; from runpod_serverless_provider.core import provider; "
+        "from runpod_serverless_provider.plugin import main, server, wiring; print('pulumi' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout == "False\n"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("implementation", ["upb", "python"])
+def test_a_process_that_imports_pulumi_as_well_has_the_same_messages(order, implementation):
+    """In either order, and with each implementation of protobuf that may be installed."""
+    imports = [
+        "from pulumi.runtime.proto import provider_pb2 as a",
+        "from runpod_serverless_provider.proto import provider_pb2 as b",
+    ]
+    same = "a.DiffRequest is b.DiffRequest and a.CheckRequest.AutonamingOptions is b.CheckRequest.AutonamingOptions"
+    program = "; ".join([*imports[::order], f"print({same})"])
+    environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation}
+    answer = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout == "True\n"
+
+
 # -- silence
 
 

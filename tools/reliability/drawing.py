@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from runpod_serverless_provider import signatures
 from runpod_serverless_provider.core.settings import CONFIGURATION
-from runpod_serverless_provider.plugin.proto import NULL_VALUE, Empty, Struct, Value, plugin_pb2, provider_pb2
+from runpod_serverless_provider.proto import NULL_VALUE, Empty, Struct, Value, plugin_pb2, provider_pb2
 from runpod_serverless_provider.resources import FUNCTIONS, RESOURCES
 
 from .canaries import API_KEY, ENV_VALUE, PASSWORD

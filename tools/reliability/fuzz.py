@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from runpod_emulator.faults import Fault
-from runpod_serverless_provider.plugin.proto import Struct, provider_pb2, provider_pb2_grpc
 from runpod_serverless_provider.plugin.server import GRPC_OPTIONS
+from runpod_serverless_provider.proto import Struct, provider_pb2, provider_pb2_grpc
 
 from .drawing import RPCS, Dice, Known
 from .inprocess import Account, Failed

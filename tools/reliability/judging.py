@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from runpod_serverless_provider.core.values import contains_unknown, parse_pattern
-from runpod_serverless_provider.plugin.proto import Struct, provider_pb2
 from runpod_serverless_provider.plugin.wire import Malformed, decode
+from runpod_serverless_provider.proto import Struct, provider_pb2
 from runpod_serverless_provider.signatures import OUTPUT_VALUE, SECRET, SIGNATURE_KEY
 
 from .canaries import ENV_VALUE, PASSWORD, found_in

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from runpod_serverless_provider.plugin.proto import Struct, provider_pb2
 from runpod_serverless_provider.plugin.server import Server
+from runpod_serverless_provider.proto import Struct, provider_pb2
 from runpod_serverless_provider.signatures import SIGNATURE_KEY, UNKNOWN_STRING
 
 from .inprocess import Account, Failed, ask

@@ -72,8 +72,8 @@ async def _serve(engine_address: str | None, version: str, port_stream: int, ver
 
     from ..engine import Engine, EngineVoice
     from ..lifetime import Lifetime
+    from ..proto import provider_pb2_grpc
     from ..redaction import RedactingFormatter
-    from .proto import provider_pb2_grpc
     from .server import GRPC_OPTIONS, Server
     from .wiring import Wiring
 

@@ -23,8 +23,8 @@ from ..core.version import DISTRIBUTION
 from ..details import pack_status, packed
 from ..engine import Engine, EngineVoice
 from ..lifetime import Cancels
+from ..proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
 from ..redaction import Redactor, secret_leaves, secret_texts
-from .proto import Empty, Struct, plugin_pb2, provider_pb2, provider_pb2_grpc
 from .status import NotOffered, Status, Stopping, Unsupported, shorten, translate
 from .wire import decode, encode, is_secret_within, trace, whole_properties
 

@@ -22,7 +22,7 @@ from ..core.failures import (
     worded,
 )
 from ..details import DETAILS_KEY, pack_status, packed
-from .proto import AnyMessage, provider_pb2
+from ..proto import AnyMessage, provider_pb2
 from .wire import Malformed
 
 _MESSAGE_LIMIT: Final = 8000

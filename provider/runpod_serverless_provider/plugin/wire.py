@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Final
 
 from ..core.values import UNKNOWN, Path, leaves, render_path
+from ..proto import NULL_VALUE, ListValue, Struct, Value
 from ..signatures import (
     ARCHIVE,
     ASSET,
@@ -20,7 +21,6 @@ from ..signatures import (
     UNKNOWN_SENTINELS,
     UNKNOWN_STRING,
 )
-from .proto import NULL_VALUE, ListValue, Struct, Value
 
 MAX_DEPTH: Final = 200
 _SHORTEST_TRACED_SECRET: Final = 8
