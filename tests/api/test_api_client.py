@@ -227,15 +227,33 @@ def test_a_delete_that_finds_nothing_at_once_says_so():
         assert isinstance(problem, ApiProblem) and problem.status == 404
 
 
-def test_retry_after_of_a_failing_server_is_honoured_when_reasonable():
-    """Seconds, a date by the server's own clock, and an hour that is not waited for."""
+def test_retry_after_of_a_failing_server_is_honoured():
+    """Seconds, a date by the server's own clock, and some minutes."""
     time = Time()
     date, later = "Mon, 01 Jun 2026 15:00:00 GMT", "Mon, 01 Jun 2026 15:00:20 GMT"
     asked(
-        Script(answer(503, retry_after="7"), answer(503, retry_after=later, date=date), answer(503, retry_after="3600"), answer()),
+        Script(answer(503, retry_after="7"), answer(503, retry_after=later, date=date), answer(503, retry_after="600"), answer()),
         time=time,
     )
-    assert time.slept == [7.0, 20.0, 2.0]
+    assert time.slept == [7.0, 20.0, 600.0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "slept"),
+    [
+        ([answer(503, retry_after="3600")], []),
+        ([answer(503, retry_after="500")] * 2, [500.0]),
+        ([answer(429, retry_after="500"), answer(503, retry_after="500")], [500.0]),
+        ([answer(503, retry_after="500"), answer(429, retry_after="500")], [500.0]),
+    ],
+)
+def test_patience_bounds_whatever_a_request_is_asked_to_wait(answers, slept):
+    """It fails with the last answer, and says when the next try would have been; nothing is sent before its time."""
+    time, server = Time(), Script(*answers)
+    problem = failed(server, "DELETE", "/serverless/x", time=time, random=lambda: 0.0)
+    assert isinstance(problem, ApiProblem) and problem.status in (429, 503)
+    assert time.slept == slept and len(server.requests) == len(answers)
+    assert "; the next try would be in " in str(problem) and "no request is kept waiting longer than 900 s" in str(problem)
 
 
 def test_how_often_it_tries_can_be_said():

@@ -92,9 +92,9 @@ def test_the_backoff_doubles():
     assert [policy.backoff_seconds(attempt, lambda: 1.0) for attempt in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
 
 
-@pytest.mark.parametrize(("retry_after", "delay"), [(None, 0.5), (0.0, 0.5), (7.0, 7.0), (60.0, 60.0), (61.0, 0.5)])
-def test_retry_after_is_honoured_while_reasonable(retry_after, delay):
-    """A failing server is not waited for longer than a minute at a time."""
+@pytest.mark.parametrize(("retry_after", "delay"), [(None, 0.5), (0.0, 0.5), (7.0, 7.0), (600.0, 600.0)])
+def test_a_failing_server_is_given_the_time_it_asks_for(retry_after, delay):
+    """The client bounds how long that may be."""
     assert policy.retry_delay_seconds(1, retry_after, lambda: 1.0) == delay
 
 

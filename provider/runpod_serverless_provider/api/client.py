@@ -86,7 +86,7 @@ class Client:
         request_timeout_seconds: float = policy.REQUEST_TIMEOUT_SECONDS,
         settle_margin_seconds: float = policy.SETTLE_MARGIN_SECONDS,
         max_attempts: int = policy.MAX_ATTEMPTS,
-        patience_seconds: float = policy.RATE_LIMIT_PATIENCE_SECONDS,
+        patience_seconds: float = policy.PATIENCE_SECONDS,
         max_connections: int = _MAX_CONNECTIONS,
         notice_seconds: float = _NOTICE_SECONDS,
     ) -> None:
@@ -152,7 +152,7 @@ class Client:
         voice = voice or Silent()
         content = None if body is None else bodies.encode(body)
         history: list[_Attempt] = []
-        limited_count, limited_since = 0, 0.0
+        limited_count, kept_since = 0, 0.0
         while True:
             attempt = await self._attempt_in_budget(
                 method, path, content, query, voice, before_sending, outlasts_stop=outlasts_stop
@@ -164,14 +164,14 @@ class Client:
             if policy.is_already_deleted(method, attempt.status, was_maybe_deleted=was_maybe_done):
                 return None
             retry_after = self._retry_after(attempt)
+            kept_since = kept_since if history or limited_count else self._clock()
             if attempt.outcome is Outcome.RATE_LIMITED:
-                limited_since = limited_since if limited_count else self._clock()
                 limited_count += 1
                 window = exhausted(parse_rate_limit(attempt.headers.get("ratelimit")))
                 reset = window.reset_seconds if window else None
                 delay = policy.rate_limit_delay_seconds(limited_count, retry_after, reset, self._random)
-                if self._clock() + delay - limited_since > self._patience_seconds:
-                    raise self._out_of_patience(method, path, attempt, delay)
+                if self._clock() + delay - kept_since > self._patience_seconds:
+                    raise self._failure(method, path, [attempt], self._in_patience(delay))
                 self._budget.block(delay, window.window if window else "")
                 continue
             history.append(attempt)
@@ -182,6 +182,8 @@ class Client:
             if not self._retries.take():
                 raise self._failure(method, path, history, _IN_VAIN)
             delay = policy.retry_delay_seconds(len(history), retry_after, self._random)
+            if self._clock() + delay - kept_since > self._patience_seconds:
+                raise self._failure(method, path, history, self._in_patience(delay))
             said = attempt.cause or f"Runpod answered {attempt.status}"
             await voice.status(
                 f"{said}; trying {method} {path} again in {delay:.1f} s ({len(history) + 1} of {self._max_attempts})"
@@ -440,13 +442,10 @@ class Client:
             problem.detail = attempt.cause
         return problem
 
-    def _out_of_patience(self, method: Method, path: str, attempt: _Attempt, delay: float) -> ApiProblem:
-        problem = self._problem(method, path, attempt)
-        patience = (
-            f"the next try would be in {delay:.0f} s, and no request is kept waiting longer than {self._patience_seconds:.0f} s"
+    def _in_patience(self, delay: float) -> str:
+        return (
+            f"; the next try would be in {delay:.0f} s, and no request is kept waiting longer than {self._patience_seconds:.0f} s"
         )
-        problem.detail = f"{problem.detail or problem.title}; {patience}"
-        return problem
 
     def _failure(self, method: Method, path: str, history: list[_Attempt], remark: str = "") -> ProviderFailure:
         """Word the end of a request that is not tried again."""

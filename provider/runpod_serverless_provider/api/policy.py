@@ -16,9 +16,8 @@ SETTLE_MARGIN_SECONDS: Final = 5.0
 MAX_ATTEMPTS: Final = 5
 BASE_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 20.0
-RATE_LIMIT_PATIENCE_SECONDS: Final = 900.0
-"""How long one request is kept waiting by 429 answers before it fails: an hour's or a day's window is not waited for."""
-REASONABLE_RETRY_AFTER_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 900.0
+"""How long one request is kept waiting by what answers ask for before it fails: an hour's or a day's window is not waited for."""
 MIN_RATE_LIMIT_DELAY_SECONDS: Final = 1.0
 
 
@@ -76,7 +75,7 @@ def verdict(method: Method, outcomes: Sequence[Outcome]) -> Verdict:
     PATCH and DELETE say what shall be, so that their last answer, be it a 503, tells more than an earlier doubt.
     """
     last = outcomes[-1]
-    if last is Outcome.REFUSED or (last is Outcome.SERVER_ERROR and method != "POST"):
+    if last in (Outcome.REFUSED, Outcome.RATE_LIMITED) or (last is Outcome.SERVER_ERROR and method != "POST"):
         return Verdict.ANSWERED
     if method == "GET":
         return Verdict.ANSWERED if last is Outcome.GARBLED else Verdict.UNREACHABLE
@@ -94,11 +93,8 @@ def backoff_seconds(attempt: int, random: Callable[[], float]) -> float:
 
 
 def retry_delay_seconds(attempt: int, retry_after_seconds: float | None, random: Callable[[], float]) -> float:
-    """Return the delay before the next attempt: the backoff, or a reasonable `Retry-After` where that is longer."""
-    backoff = backoff_seconds(attempt, random)
-    if retry_after_seconds is None or retry_after_seconds > REASONABLE_RETRY_AFTER_SECONDS:
-        return backoff
-    return max(backoff, retry_after_seconds)
+    """Return the delay before the next attempt: the backoff, or `Retry-After` where that is longer."""
+    return max(backoff_seconds(attempt, random), retry_after_seconds or 0.0)
 
 
 def rate_limit_delay_seconds(
