@@ -278,6 +278,15 @@ def test_lives_notice_a_delete_that_deletes_nothing(monkeypatch):
     assert any("is in the account, but in no state" in text for text in lifecycles.lead(steps))
 
 
+def test_lives_look_for_secrets_in_their_journals(monkeypatch):
+    """A text that a journal does hold, taken for a secret, makes the life go wrong."""
+    steps = [lifecycles.Step("add", "Registry-a"), lifecycles.Step("up")]
+    looked = canaries.Canaries()
+    assert lifecycles.lead(steps, looked) == [] and looked.characters > 0
+    monkeypatch.setitem(canaries._FORMS, ":Registry::Registry-a", "URN")
+    assert any("journal of a life: " in text and "URN after" in text for text in lifecycles.lead(steps))
+
+
 @pytest.mark.parametrize(
     ("kind", "key"), [("NetworkVolume", "volume"), ("PodTemplate", "templateId")], ids=["network volume", "template"]
 )

@@ -12,13 +12,14 @@ import asyncio
 import copy
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from runpod_emulator.faults import Fault
 
+from .canaries import Canaries
 from .inprocess import Account
 from .programs import PROGRAMS
 from .report import Result, Run
@@ -115,9 +116,10 @@ def _fault(chance: random.Random) -> dict[str, Any]:
 class Life:
     """One life under way."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, look: Callable[[], None]) -> None:
         self.account = account
         self.stack = Stack(account)
+        self._look = look
         self.vanished: set[str] = set()
         self.told: set[str] = set()
         self.has_fault = False
@@ -175,8 +177,10 @@ class Life:
                 await stack.import_again(step.name)
             else:
                 await stack.up(frozenset({step.name} if step.what == "replace" else ()))
+            self._look()  # before the next process finds the journal, and tidies it
             is_done = True
         except Killed:
+            self._look()
             is_done = await self._after_kill(step)
         except Stopped as stopped:
             is_done = False
@@ -278,27 +282,28 @@ REFUSALS_OF_VANISHED: Final = (
 """What may be said of an id that is gone while the state still has it: nobody refreshed."""
 
 
-async def _live(steps: Sequence[Step], directory: Path) -> list[str]:
-    """Lead a life, and say what was wrong."""
-    account = Account(directory)
-    life = Life(account)
+async def _live(steps: Sequence[Step], directory: Path, canaries: Canaries) -> list[str]:
+    """Lead a life, and say what was wrong: a secret in its journal, or in what was said, is that too."""
+    account, hits = Account(directory), len(canaries.hits)
+    life = Life(account, lambda: canaries.look_into("journal of a life", [directory]))
     try:
         for step in steps:
             await life.take(step)
-            if life.stack.wrong:
-                return [f"after {step}: {text}" for text in life.stack.wrong]
+            if wrong := [*life.stack.wrong, *canaries.hits[hits:]]:
+                return [f"after {step}: {text}" for text in wrong]
         await life.end()
-        return life.stack.wrong
+        canaries.look("what a life was told", *account.engine.said)
+        return [*life.stack.wrong, *canaries.hits[hits:]]
     except Exception as problem:  # noqa: BLE001 - a life that breaks is a failure like another
         return [f"{type(problem).__name__}: {problem}"]
     finally:
         await account.aclose()
 
 
-def lead(steps: Sequence[Step]) -> list[str]:
-    """Lead a life in a loop of its own."""
+def lead(steps: Sequence[Step], canaries: Canaries | None = None) -> list[str]:
+    """Lead a life in a loop of its own; what it kept and said is shown to `canaries`."""
     with tempfile.TemporaryDirectory(prefix="life-") as directory:
-        return asyncio.run(_live(steps, Path(directory)))
+        return asyncio.run(_live(steps, Path(directory), canaries or Canaries()))
 
 
 def shortened(steps: Sequence[Step]) -> list[Step]:
@@ -316,7 +321,7 @@ def shortened(steps: Sequence[Step]) -> list[Step]:
 def _failures(run: Run, count: int) -> Iterator[str]:
     for seed in range(run.seed, run.seed + count):
         steps = drawn(seed)
-        if lead(steps):
+        if lead(steps, run.canaries):
             shortest = shortened(steps)
             told = "; ".join(lead(shortest))
             yield f"{told}; steps: {shortest}; repeat: python -m tools.reliability --quick --only lifecycles --seed {seed}"
