@@ -22,6 +22,7 @@ from tools.reliability.programs import Ref
 from tools.reliability.report import Result, Run
 from tools.reliability.service import Made
 from tools.reliability.storms import calm, is_of, storm, too_early
+from tools.reliability.workspace import Done
 
 from runpod_serverless_provider.core.creation import Creations
 from runpod_serverless_provider.core.failures import Refused
@@ -147,6 +148,15 @@ def test_a_state_is_broken_where_it_holds_what_is_gone_or_one_id_twice(state, th
     """What waits for its deletion may be gone, and be what its own replacement took over."""
     said = " ".join(adoptions.broken(state, there))
     assert wrong in said and bool(said) == bool(wrong)
+
+
+def test_what_a_plain_up_leaves_it_has_to_tell():
+    """One that fails has told something else."""
+    done = Done(0, "created the endpoint 'b'", "")
+    assert list(adoptions.untold([_kept("x", "a")], {"a": "x", "b": "x"}, done)) == []
+    (wrong,) = adoptions.untold([_kept("x", "a")], {"a": "x", "left0": "x"}, done)
+    assert wrong.startswith("left0 is in no state")
+    assert list(adoptions.untold([], {"left0": "x"}, Done(1, "", ""))) == []
 
 
 def test_a_seed_repeats_its_matrix(tmp_path):

@@ -447,18 +447,32 @@ class Provider:
         await self._session.journal.ended(is_orderly=is_orderly)
 
     async def tell_abandoned(self, voice: Voice) -> None:
-        """Warn of what earlier runs of this stack may have created and nobody has taken over, where this run has changed anything."""
-        for stack in self._changed:
+        """Warn of what earlier runs of this stack may have created and nobody has taken over.
+
+        Where this run changed nothing, of that alone which stands beside what the stack has: `pulumi up` sees no reason to take it over.
+        """
+        for stack in self._changed | {_stack_of(urn) for urn in self._living}:
             for entry in await self._session.journal.abandoned(stack):
+                urn = entry.intent.urn
+                held = None if urn in self._replacements else self._living.get(urn)
+                if not (held or stack in self._changed):
+                    continue
                 noun = next(resource.noun for resource in self._resources.values() if resource.path == entry.intent.path)
                 what = (
                     f"created the {noun} {entry.id!r}" if entry.id else f"may have created the {noun} {entry.shown_name}".rstrip()
                 )
-                await voice.warn(
-                    f"an earlier run that did not end in order {what} for {entry.intent.urn}. If the stack holds it (`pulumi stack "
-                    "--show-ids`), `pulumi refresh` settles this; if not, it may cost money unseen: delete it in the Runpod console, or "
-                    f"take it over with `pulumi refresh --import-pending-creates '{entry.intent.urn}' {entry.id or 'ID'}`"
-                )
+                if held:
+                    advice = (
+                        f"The stack has {held!r} for it, so that the other one may cost money unseen. If it was to replace that, replace "
+                        f"it again, which takes the other one over: `pulumi up --replace '{urn}'`; else delete it in the Runpod console"
+                    )
+                else:
+                    advice = (
+                        "If the stack holds it (`pulumi stack --show-ids`), `pulumi refresh` settles this; if not, it may cost money "
+                        "unseen: delete it in the Runpod console, or take it over with "
+                        f"`pulumi refresh --import-pending-creates '{urn}' {entry.id or 'ID'}`"
+                    )
+                await voice.warn(f"an earlier run that did not end in order {what} for {urn}. {advice}")
 
     async def invoke(self, request: Invoke) -> Invoked:
         """Answer a function's question with GETs alone. Raises NoSuchFunction for one that it does not have."""

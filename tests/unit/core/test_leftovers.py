@@ -334,6 +334,31 @@ def test_what_nobody_takes_over_is_told(world, monkeypatch):
     assert "canary" not in world.notes.everything and other.id not in world.notes.everything
 
 
+def test_what_a_killed_replacement_by_option_made_is_told_where_nothing_replaces(world):
+    """A plain `pulumi up` does not create, so it cannot take it over; nothing tells of it but this."""
+    old = run(world, "Endpoint")
+    old.refresh()
+    new = run(world, "Endpoint")  # as `up --replace` does: without what the state has
+    assert new.id != old.id
+    world.kill()
+    world.notes.warnings.clear()
+    old.refresh()
+    world.run(world.provider.tell_abandoned(world.notes))
+    assert world.notes.warnings == []  # a refresh plans nothing
+    assert old.plan({**KINDS["Endpoint"][2], "gpu": "AMPERE_24"}) == {"gpu": "update_replace"}
+    world.run(world.provider.tell_abandoned(world.notes))
+    assert world.notes.warnings == []  # it is taken over
+    assert old.plan(KINDS["Endpoint"][2]) == {}
+    world.run(world.provider.tell_abandoned(world.notes))
+    (said,) = world.notes.warnings
+    assert f"created the endpoint '{new.id}' for {old.urn}. The stack has '{old.id}' for it" in said
+    assert f"`pulumi up --replace '{old.urn}'`" in said
+    assert run(world, "Endpoint").id == new.id
+    world.notes.warnings.clear()
+    world.run(world.provider.tell_abandoned(world.notes))
+    assert world.notes.warnings == []
+
+
 @pytest.mark.parametrize("has_answer", [True, False])
 def test_a_secret_name_is_not_in_the_journal(world, monkeypatch, has_answer):
     """And is found all the same."""
