@@ -87,12 +87,15 @@ def test_what_cannot_be_read_is_an_error_and_never_gone(status):
 
 
 @pytest.mark.parametrize(
-    ("own", "inputs"), [({"a": 1, "env": {"A": "x"}}, {"a": 1, "env": {"A": secret("x")}}), ({}, {"env": {"A": secret("x")}})]
+    ("own", "inputs"),
+    [({"env": {"A": "x", "B": "y"}}, {"env": {"A": secret("x"), "B": "y"}}), ({}, {"env": {"A": secret("x")}})],
 )
 def test_an_unhealthy_resource_is_kept_with_its_reasons(own, inputs):
-    """With the observed inputs, or those of the state where the core gives none."""
-    problem = failures.CreatedButFailed("e1", {"b": 2}, ("workers are unhealthy",), inputs=own)
-    request = P.ReadRequest(urn=URN, id="e1", inputs=struct({"env": {"A": secret("x")}}))
+    """With the observed inputs, as secret as they were, or those of the state where the core gives none."""
+    secrets = frozenset({("env", "A")})
+    problem = failures.CreatedButFailed("e1", {"b": 2}, ("workers are unhealthy",), inputs=own, secrets=secrets)
+    outputs = struct({"env": secret({"A": "x", "B": "y"})})
+    request = P.ReadRequest(urn=URN, id="e1", inputs=struct({"env": {"A": secret("x")}}), properties=outputs)
     failed = detail(fail(FakeCore(read=problem), "Read", request), P.ErrorResourceInitFailed())
     assert (failed.id, list(failed.reasons)) == ("e1", ["workers are unhealthy"])
     assert plain(failed.properties) == {"b": 2} and plain(failed.inputs) == inputs

@@ -222,7 +222,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         secrets = call.secrets | problem.secrets
         failed.properties.CopyFrom(_encode_surely(call.encode, problem.outputs, secrets))
         if call.inputs is not None:  # only a Read's inputs count
-            failed.inputs.CopyFrom(_encode_surely(call.encode_inputs, problem.inputs, secrets) if problem.inputs else call.inputs)
+            failed.inputs.CopyFrom(
+                _encode_surely(call.encode_inputs, problem.inputs, problem.secrets) if problem.inputs else call.inputs
+            )
         message = shorten(call.redact(f"{call.subject}: {'; '.join(reasons)}"))
         details = pack_status(grpc.StatusCode.UNKNOWN, message, packed(failed))
         return Status(grpc.StatusCode.UNKNOWN, message, details)
