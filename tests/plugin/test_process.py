@@ -18,6 +18,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from plugin.support import KEY, TOKEN, P, run, struct
@@ -113,6 +114,25 @@ def test_the_schema_is_served_without_a_key_and_without_a_network():
         spoken_to(process) as stub,
     ):
         assert TOKEN in stub.GetSchema(P.GetSchemaRequest(), timeout=10).schema
+
+
+def _checked_at_depth(levels):
+    news = Struct()
+    inner = news
+    for _ in range(levels):
+        inner.fields["odd"].struct_value.SetInParent()
+        inner = inner.fields["odd"].struct_value
+    with started(*COMMAND, NO_ENGINE) as process, spoken_to(process) as stub:
+        stub.Configure(P.ConfigureRequest(args=struct({"apiKey": KEY})), timeout=10)
+        return stub.Check(P.CheckRequest(urn=f"urn:pulumi:dev::p::{TOKEN}::x", news=news), timeout=10)
+
+
+def test_a_deep_value_is_answered_by_a_process_that_never_imports_pulumi():
+    """Protobuf by itself reads no more than 100 levels, and fails before anybody can say why."""
+    assert "odd" in _checked_at_depth(150).failures[0].reason
+    with pytest.raises(grpc.RpcError) as caught:
+        _checked_at_depth(250)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT and "levels deep" in caught.value.details()
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])

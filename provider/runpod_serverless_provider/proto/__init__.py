@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.internal import api_implementation
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ else:
         raise ModuleNotFoundError("No module named 'pulumi'", name="pulumi")
     __path__ += [str(Path(location, "runtime", "proto")) for location in _pulumi.submodule_search_locations]
     from . import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
+
+_in_c = getattr(api_implementation, "_c_module", None)
+if _in_c is not None:
+    # Protobuf's own bounds, 100 levels and 64 MB: a request beyond them could not even be refused. `pulumi` lifts them, too.
+    _in_c.SetAllowOversizeProtos(True)
 
 __all__ = [
     "NULL_VALUE",
