@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import contextvars
 import os
+import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pulumi
 import pytest
 from pulumi import automation
+from pulumi.runtime.proto import engine_pb2
 
 from pulumi_runpod_serverless.testing import KEY, InlinePrograms, LocalRunpod, local_runpod
 from runpod_emulator.running import Running
@@ -76,6 +80,27 @@ def test_a_program_whose_engine_is_gone_before_its_last_message_has_not_failed(c
         return result
 
     assert contextvars.copy_context().run(asyncio.run, run()) == "result"
+
+
+def test_an_engine_on_the_port_of_one_that_is_gone_is_reached_at_once() -> None:
+    """For a second, gRPC lets all channels of a process know that a port refused one of them."""
+    InlinePrograms()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+
+    def engine() -> Any:
+        return contextvars.copy_context().run(lambda: pulumi.runtime.Settings("project", "stack", engine=address).engine)
+
+    gone = engine()
+    with pytest.raises(grpc.RpcError, match="Connection refused"):
+        gone.Log(engine_pb2.LogRequest())
+    server = grpc.server(ThreadPoolExecutor(1))
+    assert address.endswith(f":{server.add_insecure_port(address)}")
+    server.start()
+    with pytest.raises(grpc.RpcError, match="Method not found"):
+        engine().Log(engine_pb2.LogRequest())
+    server.stop(None).wait()
 
 
 @pytest.mark.parametrize("is_left_open", [True, False])

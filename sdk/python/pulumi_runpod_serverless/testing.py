@@ -35,17 +35,20 @@ _OURS: Final = ("PULUMI_", "RUNPOD_")
 _CLOSE_SECONDS: Final = 10.0
 _OWN_CLOSE_SECONDS: Final = 1.0
 _WORKER_QUOTA: Final = 1000
+_OWN_CONNECTIONS: Final = ("grpc.use_local_subchannel_pool", 1)
 
 
 class InlinePrograms:
-    """The programs that the Automation API runs in this process, without two flaws of it.
+    """The programs that the Automation API runs in this process, without three flaws of it.
 
-    It leaves their event loops open where a program or its update fails; and as it logs once more after it has let the engine go, it
-    fails a run that is done where the engine is faster.
+    It leaves their event loops open where a program or its update fails. As it logs once more after it has let the engine go, it fails a
+    run that is done where the engine is faster. And as gRPC remembers for a second, for all of a process, that a port refused it, it fails
+    a run whose engine has the port of one that has just gone.
     """
 
     def __init__(self) -> None:
         self._loops: list[asyncio.AbstractEventLoop] = []
+        _forget_refused_ports()
 
     def made_of(self, program: Callable[[], Any]) -> Callable[[], Any]:
         """Make such a program."""
@@ -88,6 +91,15 @@ def _let_log_outlive_its_engine() -> None:
                 raise
 
     engine.Log = forgiving
+
+
+def _forget_refused_ports() -> None:
+    """Let Pulumi's channels to engines share no connection, and no refusal, with others to the same port."""
+    from pulumi.runtime import _grpc_settings
+
+    options: list[tuple[str, int]] = _grpc_settings._GRPC_CHANNEL_OPTIONS  # no other way leads to them
+    if _OWN_CONNECTIONS not in options:
+        options.append(_OWN_CONNECTIONS)
 
 
 @dataclass(frozen=True)
