@@ -84,6 +84,7 @@ class Provider:
         self._refreshed: dict[str, Mapping[str, Any]] = {}
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
+        self._departing: set[str] = set()
         self._changed: set[str] = set()
         self._adopted: set[str] = set()
 
@@ -119,6 +120,7 @@ class Provider:
         if request.urn and request.olds:
             self._prior[request.urn] = _leaves(resource, request.olds)
         elif request.urn in self._prior:  # the engine asks anew, without olds, where it replaces
+            self._departing.add(request.urn)
             refused = tuple(resource.replacement(self._prior.pop(request.urn)))
             return Checked(checked.inputs, (*checked.failures, *refused))
         return checked
@@ -137,9 +139,11 @@ class Provider:
         if not is_of_refresh:
             self._living[request.urn] = request.id
             self._replacements.pop(request.urn, None)
+            self._departing.discard(request.urn)
         if is_replaced and not is_of_refresh:
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
             self._replacements[request.urn] = task
+            self._departing.add(request.urn)
             await resource.forewarn(request.id, task)
         hollow = [step.facts for step in steps if step.new is UNKNOWN and step.facts.nested is not None and not is_replaced]
         for item in hollow:
@@ -407,7 +411,7 @@ class Provider:
         living = self._living.get(request.urn, request.id)
         journal = self._session.journal
         # A later run carries out a delete that was put off, after it has planned what the state holds, too.
-        stays = self._living.get(request.urn) == request.id and request.urn not in self._replacements
+        stays = self._living.get(request.urn) == request.id and request.urn not in self._departing
         is_put_off = stays and await journal.was_taken_over(request.urn, request.id)
         if (request.urn, request.id) in self._taken_over or is_put_off:
             said = (

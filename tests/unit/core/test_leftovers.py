@@ -220,6 +220,21 @@ def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
     assert "was taken over and stays" in world.notes.everything
 
 
+def test_a_replacement_that_deletes_first_deletes_also_what_was_once_taken_over(world):
+    """The options `replaceOnChanges` and `deleteBeforeReplace` make one of what is an update to the provider."""
+    run(world, "Endpoint")
+    world.kill()
+    taken = run(world, "Endpoint")
+    reply(world, taken)
+    world.run(world.provider.ended(is_orderly=True))
+    world.kill()
+    program = {**KINDS["Endpoint"][2], "env": {"A": "2"}}
+    assert "replace" not in str(taken.plan(program)).lower()
+    taken.checked(program, olds={})
+    taken.delete()
+    assert own(world, "Endpoint") == []
+
+
 def test_a_name_that_autonaming_proposes_is_no_proof(world, monkeypatch):
     """In the mode `verbatim` it is the logical name, which others have as well."""
     other = run(world, "Endpoint", {"name": "api", "image": "prod/secret:9"}, name="other")
