@@ -153,6 +153,14 @@ def test_a_key_of_a_list_must_not_be_secret(endpoint: Life, outer: Path) -> None
     assert endpoint.failures(program, secrets=frozenset({(*at, "value"), (*outer, "env")})) == []
 
 
+@pytest.mark.parametrize("outer", [(), ("template",)])
+def test_a_variable_of_a_map_may_be_called_key(endpoint: Life, outer: Path) -> None:
+    """It is no part of a pair."""
+    env: Any = {"env": {"key": "CANARY"}}
+    program = {outer[0]: env} if outer else env
+    assert endpoint.failures(program, secrets=frozenset({(*outer, "env", "key")})) == []
+
+
 def test_all_failures_come_at_once(endpoint: Life) -> None:
     """What is wrong by itself and what is wrong together."""
     said = endpoint.failures(
