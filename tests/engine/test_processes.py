@@ -152,9 +152,12 @@ def test_what_a_killed_run_created_is_told_where_the_program_has_it_no_more(stac
     _wait(lambda: not _plugins(stack), 20)
     (lost,) = _existing(emulator)
     stack.pulumi("cancel", "--yes")
-    stack.write({"other": endpoint()})
-    warnings = [one.message for one in stack.up().diagnostics if one.severity == "warning"]
-    assert any(f"created the endpoint '{lost}' for urn:pulumi:dev::" in text for text in warnings)
+    said = f"created the endpoint '{lost}' for urn:pulumi:dev::"
+    for image, is_told in (("me/x:1", True), ("me/x:2", True), ("me/x:3", False)):
+        if not is_told:
+            emulator.delete("endpoints", lost)
+        stack.write({"other": endpoint(image=image)})
+        assert any(said in one.message for one in stack.up().diagnostics if one.severity == "warning") is is_told
 
 
 def test_a_replacement_that_fails_elsewhere_after_an_interrupt_deletes_nothing_live(stack: Stack, emulator: Running) -> None:

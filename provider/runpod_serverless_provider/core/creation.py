@@ -16,9 +16,13 @@ from typing import Any, Final
 from .failures import ApiProblem, ApiUnreachable, OutcomeUnknown, ProviderFailure, Refused
 from .leftovers import Leftovers, Order, is_ours
 from .listings import Listings
+from .ports import Unfinished, Voice
+from .resource import Resource
 from .session import Session
 
 _MOST_POSTS: Final = 3
+_FORGET_SECONDS: Final = 3.0
+"""So long an engine that ends its run may wait to hear of what earlier ones left."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,16 @@ class Creations:
         """Note that a state holds `id`: what the engine names, for whatever resource, is never taken for what a killed run left."""
         self._named.add(id)
         await self._session.journal.named(urn, id, name if isinstance(name, str) else None)
+
+    async def forgets(self, resource: Resource, entry: Unfinished, voice: Voice) -> bool:
+        """Forget what an earlier run left where it is surely gone, and say so. What cannot be told in a moment stays."""
+        try:
+            is_gone = await asyncio.wait_for(self._leftovers.is_gone(resource, entry, voice), _FORGET_SECONDS)
+        except (ProviderFailure, asyncio.TimeoutError):
+            return False
+        if is_gone:
+            await self._session.journal.forget(entry.number)
+        return is_gone
 
     async def create(self, order: Order, is_refusal: Callable[[ApiProblem], bool]) -> Made:
         """Take over what a killed run created for this very resource, else POST until there is surely one object.

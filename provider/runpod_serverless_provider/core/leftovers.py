@@ -181,7 +181,7 @@ class Leftovers:
     async def _locate(self, order: Order, entry: Unfinished, named: Container[str]) -> list[Mapping[str, Any]]:
         """Return what the creation may have made; the server may carry it out for a time after its POST."""
         if entry.id is not None:
-            return [] if entry.id in named else await self._one(order, entry.id)
+            return [] if entry.id in named else await self._one(order.resource, entry.id, order.voice)
         api = self._session.api
         found = await self._look(order, entry, named)
         rest = api.settle_seconds + _LOOK_SECONDS - entry.age_seconds
@@ -194,18 +194,27 @@ class Leftovers:
             found = await self._look(order, entry, named)
         return found
 
-    async def _one(self, order: Order, id: str) -> list[Mapping[str, Any]]:
+    async def is_gone(self, resource: Resource, entry: Unfinished, voice: Voice) -> bool:
+        """Say whether a creation surely made nothing, or what it made is no longer there. Raises ProviderFailure where nobody knows."""
+        may_come = entry.id is None and entry.age_seconds <= self._session.api.settle_seconds + _LOOK_SECONDS
+        if may_come or not entry.has_this_key:  # another key may be another account's
+            return False
+        listed = await self._session.part(Listings).get(resource.path, resource.list_key, voice, max_age_seconds=0.0)
+        if any(item["id"] == entry.id or (entry.id is None and self._has_name(entry, item)) for item in listed):
+            return False
+        return entry.id is None or not await self._one(resource, entry.id, voice)
+
+    async def _one(self, resource: Resource, id: str, voice: Voice) -> list[Mapping[str, Any]]:
         """Read an object that was there. One 404 does not make it gone: the list has to lack it, too."""
-        resource = order.resource
         try:
-            return [await self._session.api.request("GET", f"{resource.path}/{id}", voice=order.voice)]
+            return [await self._session.api.request("GET", f"{resource.path}/{id}", voice=voice)]
         except ApiProblem as problem:
             if problem.status != 404:
                 raise problem.explained(f"reading the {resource.noun} {id!r}, which an earlier run created") from None
-        return [item for item in await self._listed(order) if item.get("id") == id]
+        return [item for item in await self._listed(resource, voice) if item.get("id") == id]
 
-    async def _listed(self, order: Order) -> Sequence[Mapping[str, Any]]:
-        return await self._session.part(Listings).anew(order.resource.path, order.resource.list_key, order.voice)
+    async def _listed(self, resource: Resource, voice: Voice) -> Sequence[Mapping[str, Any]]:
+        return await self._session.part(Listings).anew(resource.path, resource.list_key, voice)
 
     async def _look(self, order: Order, entry: Unfinished, named: Container[str]) -> list[Mapping[str, Any]]:
         """Return the objects of that name: the only one, where it is surely what the creation made.
@@ -213,7 +222,11 @@ class Leftovers:
         What is in the state, or was there before the creation, is no reason for doubt.
         """
         before = entry.intent.before
-        found = [item for item in await self._listed(order) if self._has_name(entry, item) and str(item["id"]) not in self._claimed]
+        found = [
+            item
+            for item in await self._listed(order.resource, order.voice)
+            if self._has_name(entry, item) and str(item["id"]) not in self._claimed
+        ]
         found = [item for item in found if str(item["id"]) not in named]
         if entry.intent.is_name_generated:
             return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +30,7 @@ from .listings import Listings
 from .model import AutoNamed, Default, Leaves, Recreates, StateOnly, facts_at, nest, output_facts
 from .naming import is_generated
 from .plan import Step, changes, compare
-from .ports import Api, Journal, Method, Voice
+from .ports import Api, Journal, Method, Unfinished, Voice
 from .resource import Departure, Resource, Task
 from .session import Session
 from .validation import shown_unless, tolerant, unreadable, validate
@@ -451,32 +452,22 @@ class Provider:
         await self._session.journal.ended(is_orderly=is_orderly)
 
     async def tell_abandoned(self, voice: Voice) -> None:
-        """Warn of what earlier runs of this stack may have created and nobody has taken over.
+        """Warn of what earlier runs of this stack may have created and nobody has taken over; forget what is surely gone.
 
         Where this run changed nothing, of that alone which stands beside what the stack has: `pulumi up` sees no reason to take it over.
+        Takes a list a kind, and a GET for each id that it lacks.
         """
+        found = []
         for stack in self._changed | {_stack_of(urn) for urn in self._living}:
             for entry in await self._session.journal.abandoned(stack):
-                urn = entry.intent.urn
-                held = None if urn in self._replacements else self._living.get(urn)
-                if not (held or stack in self._changed):
-                    continue
-                noun = next(resource.noun for resource in self._resources.values() if resource.path == entry.intent.path)
-                what = (
-                    f"created the {noun} {entry.id!r}" if entry.id else f"may have created the {noun} {entry.shown_name}".rstrip()
-                )
-                if held:
-                    advice = (
-                        f"The stack has {held!r} for it, so that the other one may cost money unseen. If it was to replace that, replace "
-                        f"it again, which takes the other one over: `pulumi up --replace '{urn}'`; else delete it in the Runpod console"
-                    )
-                else:
-                    advice = (
-                        "If the stack holds it (`pulumi stack --show-ids`), `pulumi refresh` settles this; if not, it may cost money "
-                        "unseen: delete it in the Runpod console, or take it over with "
-                        f"`pulumi refresh --import-pending-creates '{urn}' {entry.id or 'ID'}`"
-                    )
-                await voice.warn(f"an earlier run that did not end in order {what} for {urn}. {advice}")
+                held = None if entry.intent.urn in self._replacements else self._living.get(entry.intent.urn)
+                if held or stack in self._changed:
+                    resource = next(resource for resource in self._resources.values() if resource.path == entry.intent.path)
+                    found.append((resource, entry, held))
+        creations = self._session.part(Creations)
+        are_gone = await asyncio.gather(*(creations.forgets(resource, entry, voice) for resource, entry, _ in found))
+        told = [_abandoned(*item) for item, is_gone in zip(found, are_gone, strict=True) if not is_gone]
+        await asyncio.gather(*map(voice.warn, told))
 
     async def invoke(self, request: Invoke) -> Invoked:
         """Answer a function's question with GETs alone. Raises NoSuchFunction for one that it does not have."""
@@ -583,6 +574,24 @@ def _steps(
 def _computed(resource: Resource, outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the outputs beyond the inputs."""
     return {item.name: outputs[item.name] for item in output_facts(resource.outputs) if item.name in outputs}
+
+
+def _abandoned(resource: Resource, entry: Unfinished, held: str | None) -> str:
+    """Tell of what an earlier run left; `held` is what the stack has for its URN, as far as this run was told."""
+    urn, noun = entry.intent.urn, resource.noun
+    what = f"created the {noun} {entry.id!r}" if entry.id else f"may have created the {noun} {entry.shown_name}".rstrip()
+    if held:
+        advice = (
+            f"The stack has {held!r} for it, so that the other one may cost money unseen. If it was to replace that, replace it again, "
+            f"which takes the other one over: `pulumi up --replace '{urn}'`; else delete it in the Runpod console"
+        )
+    else:
+        advice = (
+            "If the stack holds it (`pulumi stack --show-ids`), `pulumi refresh` settles this; if not, it may cost money unseen: "
+            "delete it in the Runpod console, or take it over with "
+            f"`pulumi refresh --import-pending-creates '{urn}' {entry.id or 'ID'}`"
+        )
+    return f"an earlier run that did not end in order {what} for {urn}. {advice}"
 
 
 def _stack_of(urn: str) -> str:

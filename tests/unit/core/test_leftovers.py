@@ -349,6 +349,78 @@ def test_what_nobody_takes_over_is_told(world, monkeypatch):
     assert "canary" not in world.notes.everything and other.id not in world.notes.everything
 
 
+def lose(world, monkeypatch, action):
+    """Create in a run that dies before its answer."""
+    world.fault(method="POST", path="/v2/serverless", action=action)
+    die(world, monkeypatch)
+    with pytest.raises(Died):
+        run(world, "Endpoint")
+    monkeypatch.undo()
+
+
+def told(world):
+    """Say how often the end of a run tells of an endpoint."""
+    world.notes.warnings.clear()
+    world.run(world.provider.tell_abandoned(world.notes))
+    return sum("created the endpoint" in text for text in world.notes.warnings)
+
+
+def test_what_was_deleted_by_hand_is_told_no_more(world):
+    """A warning that nobody can end is none; it takes a list and a GET to know, and another key knows nothing."""
+    lost = run(world, "Endpoint")
+    world.kill(api_key="another")
+    world.control(f"resources/endpoints/{lost.id}", None, "DELETE")
+    run(world, "PodTemplate", name="other")
+    assert told(world) == 1
+    world.kill()
+    run(world, "PodTemplate", name="third")
+    world.forget()
+    assert told(world) == 0
+    assert world.sent == ["GET /serverless", f"GET /serverless/{lost.id}", "GET /serverless"]
+    assert world.run(world.provider._session.journal.unfinished(lost.urn)) == []
+
+
+def test_what_was_never_made_is_told_for_as_long_as_it_may_come(world, monkeypatch):
+    """A server may carry out a POST for a time after its sender's death."""
+    lose(world, monkeypatch, "reset-before")
+    world.kill()
+    run(world, "PodTemplate", name="other")
+    assert told(world) == 1
+    world.app.world.clock.advance(100)
+    assert told(world) == 0
+
+
+@pytest.mark.parametrize("has_answer", [True, False])
+def test_what_is_there_is_told_again_and_again(world, monkeypatch, has_answer):
+    """Also where a list lacks it."""
+    if has_answer:
+        run(world, "Endpoint")
+    else:
+        lose(world, monkeypatch, "commit-then-drop")
+    world.app.world.clock.advance(100)
+    world.kill()
+    run(world, "PodTemplate", name="other")
+    assert [told(world), told(world)] == [1, 1]
+    if has_answer:
+        world.fault(method="GET", path="/v2/serverless", action="omit-from-list")
+        assert told(world) == 1
+
+
+def test_what_cannot_be_told_in_a_moment_is_told_as_before(world, monkeypatch):
+    """An engine that ends its run waits for nothing long."""
+    lost = run(world, "Endpoint")
+    world.control(f"resources/endpoints/{lost.id}", None, "DELETE")
+    world.kill()
+    run(world, "PodTemplate", name="other")
+    world.fault(method="GET", path="/v2/serverless", action="status", status=400)
+    assert told(world) == 1
+    monkeypatch.setattr("runpod_serverless_provider.core.creation._FORGET_SECONDS", 0.01)
+    with monkeypatch.context() as slow:
+        slow.setattr(world.api, "request", lambda *_, **__: asyncio.sleep(60))
+        assert told(world) == 1
+    assert told(world) == 0
+
+
 def test_what_a_killed_replacement_by_option_made_is_told_where_nothing_replaces(world):
     """A plain `pulumi up` does not create, so it cannot take it over; nothing tells of it but this."""
     old = run(world, "Endpoint")
