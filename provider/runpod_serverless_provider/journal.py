@@ -24,8 +24,6 @@ from .core.ports import Intent, Unfinished, Voice
 
 FORMAT: Final = 2
 """`user_version` of the file."""
-_STORED_SECONDS: Final = 5.0
-"""An engine that is interrupted has stored what it was told so long ago."""
 _BUSY_SECONDS: Final = 10.0
 _TABLES: Final = (
     "drop table if exists creations",
@@ -47,8 +45,8 @@ _Statement = tuple[str, tuple[Any, ...]]
 class SqliteJournal:
     """Implements `core.ports.Journal` in `directory`, for one backend (None where it is not known) and one account.
 
-    Safe for concurrent processes. That it cannot be kept is said once to `voice`, and stops nothing. `clock` (monotonic) and
-    `wall_clock` count seconds. Belongs to one event loop.
+    Safe for concurrent processes. That it cannot be kept is said once to `voice`, and stops nothing. `wall_clock` counts seconds.
+    Belongs to one event loop.
     """
 
     def __init__(
@@ -59,7 +57,6 @@ class SqliteJournal:
         base_url: str,
         api_key: str,
         voice: Voice,
-        clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.knows_owner = backend is not None
@@ -68,7 +65,6 @@ class SqliteJournal:
         self._key = api_key.encode()
         self._key_digest = self.digest("")
         self._voice = voice
-        self._clock = clock
         self._wall_clock = wall_clock
         self._writer = uuid.uuid4().hex
         self._lock = threading.Lock()
@@ -79,7 +75,7 @@ class SqliteJournal:
         self._open: dict[tuple[str, str | None], str] | None = None
         self._taken: set[tuple[str, str]] | None = None
         self._own: dict[str, str] = {}
-        self._replied: dict[str, float] = {}
+        self._replied: set[str] = set()
         self._waiting: list[tuple[_Statement, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -167,13 +163,11 @@ class SqliteJournal:
 
     def replied(self, id: str) -> None:
         """Note that the engine was told the id."""
-        now = self._clock()
-        self._replied.update((number, now) for number, made in self._own.items() if made == id)
+        self._replied.update(number for number, made in self._own.items() if made == id)
 
-    async def ended(self, *, is_orderly: bool) -> None:
-        """Drop the creations that the engine has stored."""
-        latest = self._clock() - (0.0 if is_orderly else _STORED_SECONDS)
-        for number in [number for number, since in self._replied.items() if since <= latest]:
+    async def ended(self) -> None:
+        """Drop the creations that the engine was told, and so has stored."""
+        for number in list(self._replied):
             self._drop(number)
         if self._writing is not None:
             await self._writing
@@ -188,7 +182,7 @@ class SqliteJournal:
 
     def _drop(self, number: str) -> asyncio.Future[None]:
         self._own.pop(number, None)
-        self._replied.pop(number, None)
+        self._replied.discard(number)
         return self._enqueue("delete from creations where number = ?", number)
 
     async def _write(self, sql: str, *values: Any) -> None:

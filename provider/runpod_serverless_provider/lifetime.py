@@ -39,13 +39,8 @@ class Cancels:
         self._is_last_at_rest = is_at_rest
 
     @property
-    def are_of_an_end(self) -> bool:
-        """Has the engine received all replies?"""
-        return self._count > 0 and self._is_last_at_rest
-
-    @property
     def are_orderly(self) -> bool:
-        """Has it stored them all, should this be the end?"""
+        """Should this be the end, has the engine received all replies, and stored them?"""
         return self._count == 1 and self._is_last_at_rest
 
 

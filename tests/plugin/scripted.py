@@ -1,7 +1,7 @@
 """The plugin's process with a core that needs no network: `python scripted.py FOLDER [the engine's arguments]`.
 
 A create takes as long as its input `seconds` says, and leaves the file FOLDER/created when it is done. An input `noise` is printed to
-stdout on every level there is. That the engine ended the run leaves the file FOLDER/orderly.
+stdout on every level there is. That the engine ended the run in order leaves the file FOLDER/orderly.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Core:
     async def tell_abandoned(self, voice: Any) -> None:
         """Tell nothing."""
 
-    async def ended(self, *, is_orderly: bool) -> None:
-        (FOLDER / ("orderly" if is_orderly else "interrupted")).touch()
+    async def ended(self) -> None:
+        (FOLDER / "orderly").touch()
 
     async def create(self, request: verbs.Create) -> verbs.Created:
         (FOLDER / "begun").touch()

@@ -95,8 +95,8 @@ class FakeCore:
     async def tell_abandoned(self, voice: Any) -> None:
         await voice.warn("abandoned")
 
-    async def ended(self, *, is_orderly: bool) -> None:
-        self.replies.append("orderly end" if is_orderly else "end")
+    async def ended(self) -> None:
+        self.replies.append("end")
 
     def secret_paths(self, token: str) -> frozenset[Any]:
         if token != TOKEN:

@@ -125,7 +125,6 @@ class World:
                 base_url="https://emulator/v2",
                 api_key=api_key,
                 voice=self.notes,
-                clock=lambda: self._now,
                 wall_clock=self.app.world.clock.now,
             )
         )

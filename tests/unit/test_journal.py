@@ -33,7 +33,7 @@ async def main():
         await journal.send(f"{{sys.argv[3]}}-{{number}}", Intent({URN!r}, "/serverless", "x", True, "d"), None)
     if sys.argv[4:]:
         await journal.created(f"{{sys.argv[3]}}-0", sys.argv[4])
-        await journal.ended(is_orderly=True)
+        await journal.ended()
     print("written", flush=True)
     sys.stdin.read()
 
@@ -201,7 +201,7 @@ def test_only_what_is_needed_is_touched(tmp_path):
         await journal.named(URN, "e1", "x")
         journal.replied("e1")
         await journal.forget("1")
-        await journal.ended(is_orderly=True)
+        await journal.ended()
         await journal.aclose()
 
     asyncio.run(scenario())
@@ -272,7 +272,7 @@ def test_a_journal_that_cannot_be_kept_stops_nothing(tmp_path, damage, monkeypat
         await journal.send("1", INTENT, None)
         await journal.created("1", "e1")
         journal.replied("e1")
-        await journal.ended(is_orderly=True)
+        await journal.ended()
         assert await journal.unfinished(URN) == [] and not await journal.take("1", "e1")
         await journal.named(URN, "e1", None)
         await journal.aclose()

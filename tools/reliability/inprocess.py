@@ -91,7 +91,7 @@ class Account:
         """Begin another process of the provider, which wants to be configured, once the one before has ended; `is_killed`: at once."""
         if self._journal is not None:
             if not is_killed:
-                await self._journal.ended(is_orderly=True)
+                await self._journal.ended()
             await self._journal.aclose()
             self._journal = None
         return Server(
@@ -122,7 +122,6 @@ class Account:
                 base_url=configuration.base_url,
                 api_key=configuration.api_key,
                 voice=EngineVoice(self.engine, "", str),
-                clock=self.time.now,
                 wall_clock=self.time.now,
             )
         return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, self.time.now, self._journal)

@@ -181,8 +181,8 @@ class Journal(Protocol):
     def replied(self, id: str) -> None:
         """Note that the engine was told the id."""
 
-    async def ended(self, *, is_orderly: bool) -> None:
-        """Drop the creations that the engine, which ends the run, has stored: all that it was told, or the older of these."""
+    async def ended(self) -> None:
+        """Drop the creations that the engine was told of, which ends the run in order and so has stored them."""
 
 
 class NoJournal:
@@ -228,5 +228,5 @@ class NoJournal:
     def replied(self, id: str) -> None:
         """Keep nothing."""
 
-    async def ended(self, *, is_orderly: bool) -> None:
+    async def ended(self) -> None:
         """Keep nothing."""

@@ -447,9 +447,9 @@ class Provider:
         """Note that the engine was told what was created."""
         self._session.journal.replied(id)
 
-    async def ended(self, *, is_orderly: bool) -> None:
-        """Note that the engine ends the run; if in order, it has stored all that it was told."""
-        await self._session.journal.ended(is_orderly=is_orderly)
+    async def ended(self) -> None:
+        """Note that the engine ends the run in order: it has stored all that it was told."""
+        await self._session.journal.ended()
 
     async def tell_abandoned(self, voice: Voice) -> None:
         """Warn of what earlier runs of this stack may have created and nobody has taken over; forget what is surely gone.

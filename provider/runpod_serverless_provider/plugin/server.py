@@ -85,8 +85,8 @@ class Core(Protocol):
     async def tell_abandoned(self, voice: EngineVoice) -> None:
         """Warn of what earlier runs may have left."""
 
-    async def ended(self, *, is_orderly: bool) -> None:
-        """Note that the engine ends the run; if in order, it has stored all that it was told."""
+    async def ended(self) -> None:
+        """Note that the engine ends the run in order: it has stored all that it was told."""
 
 
 Connect = Callable[[config.Configuration], Awaitable[Core]]
@@ -269,8 +269,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
 
     async def closed(self) -> None:
         """Note that the engine has closed the plugin."""
-        if self._core is not None and self._cancels.are_of_an_end:
-            await self._core.ended(is_orderly=self._cancels.are_orderly)
+        if self._core is not None and self._cancels.are_orderly:
+            await self._core.ended()
 
     # -- the plugin itself
 
@@ -427,7 +427,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         for note in resolved.notes:
             await call.voice.debug(note)
         if self._core is not None and not self._mutations:  # an attached provider serves one run after the other
-            await self._core.ended(is_orderly=True)
+            await self._core.ended()
         self._cancels = Cancels()
         self._core = await self._connect(resolved)
         return provider_pb2.ConfigureResponse(

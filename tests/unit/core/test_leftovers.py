@@ -130,7 +130,7 @@ def test_a_run_that_died_before_it_sent_anything_costs_a_wait(world, monkeypatch
 @pytest.mark.parametrize(
     "confirm",
     [
-        lambda world, life: reply(world, life) or world.run(world.provider.ended(is_orderly=True)),
+        lambda world, life: reply(world, life) or world.run(world.provider.ended()),
         lambda world, life: life.plan(KINDS["Endpoint"][2]),
         lambda world, life: life.refresh(),
         lambda world, life: world.kill() or life.plan(KINDS["Endpoint"][2]),
@@ -159,19 +159,6 @@ def test_an_import_confirms_what_no_answer_named(world, monkeypatch):
     Life(world, "Endpoint").take_over(lost["id"])
     world.kill()
     assert run(world, "Endpoint").id != lost["id"]
-
-
-def test_an_interrupted_engine_has_stored_what_it_was_told_some_time_ago(world):
-    """And what it was told last it may have thrown away; one that was killed tells nothing."""
-    first = run(world, "Endpoint")
-    reply(world, first)
-    world._now += 10
-    other = run(world, "Endpoint", name="other")
-    reply(world, other)
-    world.run(world.provider.ended(is_orderly=False))
-    world.kill()
-    assert run(world, "Endpoint").id != first.id
-    assert run(world, "Endpoint", name="other").id == other.id
 
 
 def test_what_a_state_holds_under_another_urn_is_never_taken_over(world):
@@ -210,7 +197,7 @@ def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
     world.kill()
     second = run(world, "Endpoint")
     reply(world, second)
-    world.run(world.provider.ended(is_orderly=True))
+    world.run(world.provider.ended())
     for expected in ([first.id], []):
         world.kill()
         if expected:
@@ -226,7 +213,7 @@ def test_a_replacement_that_deletes_first_deletes_also_what_was_once_taken_over(
     world.kill()
     taken = run(world, "Endpoint")
     reply(world, taken)
-    world.run(world.provider.ended(is_orderly=True))
+    world.run(world.provider.ended())
     world.kill()
     program = {**KINDS["Endpoint"][2], "env": {"A": "2"}}
     assert "replace" not in str(taken.plan(program)).lower()

@@ -102,9 +102,9 @@ class Process:
 
     async def _closed(self) -> None:
         """Count as stored what the engine has stored. Where Cancels are not seen, each end that is asked for is one in order."""
-        if self._core is not None and (self._cancels.are_of_an_end or not self._sees_cancels):
+        if self._core is not None and (self._cancels.are_orderly or not self._sees_cancels):
             asyncio.get_running_loop().set_default_executor(InPlace())
-            await self._core.ended(is_orderly=self._cancels.are_orderly or not self._sees_cancels)
+            await self._core.ended()
 
     async def _end_with_engine(self) -> None:
         """Outlive neither the engine, which nothing else here looks at, nor the main thread: create nothing more, and finish the rest."""
