@@ -1,7 +1,7 @@
 """What somebody holds is never taken nor deleted: replacements after interruptions and failures, and one stack in two backends.
 
 Each life leads a stack through an `up`, a `--replace`, a taint and one of both again. Each of these may be interrupted, or the creation
-of a sibling be refused; then the next one follows at once, or after another `up`.
+of a sibling be refused; then the next one follows at once, or after another `up`. In the end a change replaces some by deleting first.
 """
 
 from __future__ import annotations
@@ -117,6 +117,20 @@ def _live(place: Workspace, trial: Trial) -> None:
         done = project.up(*(_replacing(project) if is_again else ()), must_succeed=False)
         trial.wrong += [f"after the last up but one: {text}" for text in wrong]
     trial.wrong += [f"at the end: {text}" for text in _unfinished(project.state(), place.remote(), done)]
+    if not trial.wrong:
+        trial.wrong += [f"after a replacement that deletes first: {text}" for text in _deleted_first(place, project, trial.names)]
+
+
+def _deleted_first(place: Workspace, project: Project, names: Mapping[str, str | None]) -> Iterator[str]:
+    """Replace, by options, for a change that is an update to the provider: nothing spares what was taken over in this life."""
+    before = set(project.ids())
+    options = {"replaceOnChanges": ["env"], "deleteBeforeReplace": True}
+    changed = {kind.lower(): stated(kind, options, name=names[kind], env={"A": "2"}) for kind in ("Endpoint", "PodTemplate")}
+    project.write({**_program(names), **changed})
+    done = project.up(must_succeed=False)
+    yield from _unfinished(project.state(), place.remote(), done)
+    if len(before & set(project.ids())) != len(KINDS) - len(changed):
+        yield "not all are replaced"
 
 
 def _program(names: Mapping[str, str | None]) -> dict[str, Any]:
