@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import random
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -19,10 +20,10 @@ from tools.reliability import adoptions, canaries, fuzz, kills, lifecycles, tria
 from tools.reliability.creations import FIXED, GENERATED, PROPOSED, Trial, faults, matrix
 from tools.reliability.pairs import wrong_again, wrong_pair
 from tools.reliability.programs import Ref
-from tools.reliability.report import Result, Run
+from tools.reliability.report import ROOT, Result, Run
 from tools.reliability.service import Made
 from tools.reliability.storms import calm, is_of, storm, too_early
-from tools.reliability.workspace import Done
+from tools.reliability.workspace import Done, workspace
 
 from runpod_serverless_provider.core.creation import Creations
 from runpod_serverless_provider.core.failures import Refused
@@ -345,3 +346,20 @@ def test_a_trial_of_kills_counts_only_where_it_ran_to_its_end(monkeypatch, tmp_p
         "provider processes after their engine": (1, 0),
     }
     assert all("the emulator is gone" in text for result in results for text in result.failures)
+
+
+def test_a_file_that_the_killed_cli_has_torn_stops_no_trial(tmp_path, monkeypatch):
+    """The file backend's side files are written in place; the state itself is not."""
+    engine = subprocess.run(
+        [sys.executable, str(ROOT / "tools/engine.py"), "--where"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    monkeypatch.setenv("PATH", engine.stdout.strip(), prepend=os.pathsep)
+    with workspace(Run(1, False, tmp_path, tmp_path), "w") as place:
+        project = place.project("torn")
+        project.write({})
+        project.up()
+        (side,) = (place.directory / "backend").glob("**/torn/dev.json.attrs")
+        side.write_bytes(b"")
+        assert "failed to load checkpoint: EOF" in project.pulumi("stack", "export").said
+        project.cancel()
+        assert project.state() == []

@@ -160,7 +160,7 @@ def _taken(place: Workspace, project: Project, program: Mapping[str, Any], step:
     project.write(program)
     if step.how in _INTERRUPTIONS:
         time.sleep(chance.choice((0.0, LATEST_ANSWER_SECONDS)))  # before or after the server does what it was told
-        project.pulumi("cancel", "--yes")
+        project.cancel()
     return done
 
 

@@ -145,7 +145,7 @@ def strike(mode: str, mark: str, process: subprocess.Popen[str], pause_seconds: 
 
 def _recover(place: Workspace, project: Project, trial: Trial, count: int) -> None:
     """Do what a user does next, and compare."""
-    project.pulumi("cancel", "--yes")
+    project.cancel()
     done = project.up(must_succeed=False)
     known, there = project.ids(), place.remote()
     unowned = {id: name for id, name in there.items() if id not in known}

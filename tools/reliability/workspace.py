@@ -125,6 +125,18 @@ class Project:
         """Bring the stack up without a preview."""
         return self.pulumi("up", "--yes", "--skip-preview", *arguments, must_succeed=must_succeed)
 
+    def cancel(self) -> None:
+        """Free the stack from a command that was killed.
+
+        The CLI's file backend keeps a file of its own beside each, not written atomically: killed in that moment it leaves an empty one,
+        and says "failed to load checkpoint: EOF" until that is deleted.
+        """
+        backend = Path(self.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
+        for torn in backend.glob(f".pulumi/stacks/{self.directory.name}/*.attrs"):
+            if not torn.stat().st_size:
+                torn.unlink()
+        self.pulumi("cancel", "--yes")
+
     def state(self) -> list[dict[str, Any]]:
         """Give the resources of the state that are not the engine's own."""
         exported = json.loads(self.pulumi("stack", "export", must_succeed=True).stdout)
