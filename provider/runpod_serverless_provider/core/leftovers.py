@@ -196,8 +196,8 @@ class Leftovers:
 
     async def is_gone(self, resource: Resource, entry: Unfinished, voice: Voice) -> bool:
         """Say whether a creation surely made nothing, or what it made is no longer there. Raises ProviderFailure where nobody knows."""
-        may_come = entry.id is None and entry.age_seconds <= self._session.api.settle_seconds + _LOOK_SECONDS
-        if may_come or not entry.has_this_key:  # another key may be another account's
+        is_young = entry.age_seconds <= self._session.api.settle_seconds + _LOOK_SECONDS  # it may come yet, or not be shown yet
+        if is_young or not entry.has_this_key:  # another key may be another account's
             return False
         listed = await self._session.part(Listings).get(resource.path, resource.list_key, voice, max_age_seconds=0.0)
         if any(item["id"] == entry.id or (entry.id is None and self._has_name(entry, item)) for item in listed):
