@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from api.support import BASE, KEY, Notes, Script, Time, answer, client_of, run
+from runpod_serverless_provider.api import policy
 from runpod_serverless_provider.api.client import Client
 from runpod_serverless_provider.core.failures import (
     ApiProblem,
@@ -691,6 +692,31 @@ def test_what_may_have_had_its_effect_is_finished_after_a_stop(method):
         return len(server.requests)
 
     assert run(scenario()) == 4
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize("replies", [[answer(503, retry_after="300")], [LOST, answer(429, retry_after="300")]])
+def test_nothing_waits_long_after_a_stop(monkeypatch, method, replies):
+    """A user who has sent ^C waits no quarter of an hour, and Runpod hears from us no sooner than it asked for."""
+    monkeypatch.setattr(policy, "MAX_DELAY_SECONDS", 0.1)
+
+    async def scenario():
+        server, time = Script(*replies, answer(200, {"id": "x"})), Time()
+        time.sleep = lambda seconds: asyncio.sleep(60 if seconds >= 300 else 0)
+        client = client_of(server, time)
+        options = {"outlasts_stop": True} if method == "GET" else {"body": body_for(method)}
+        waiting = asyncio.ensure_future(client.request(method, "/serverless/x", **options))
+        await asyncio.sleep(0.05)
+        client.stop()
+        with pytest.raises((Refused, ApiProblem, OutcomeUnknown)) as caught:
+            await asyncio.wait_for(waiting, 1)
+        return str(caught.value), len(server.requests)
+
+    said, count = run(scenario())
+    assert count == len(replies)
+    assert said.endswith(
+        "was given up, as the run was cancelled" if method == "GET" else "; it is not tried again, as the run was cancelled"
+    )
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])

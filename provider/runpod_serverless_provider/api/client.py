@@ -30,6 +30,7 @@ _LONGEST_PATH: Final = 2000
 _NOTICE_SECONDS: Final = 5.0
 """After how long, and how often, a request that waits for its answer is told of."""
 _IN_VAIN: Final = "; it is not tried again, as too many requests of this run were tried again in vain"
+_CUT_SHORT: Final = "; it is not tried again, as the run was cancelled"
 _STREAM: Final = "text/event-stream"
 _ENDED: Final[Mapping[Method, str]] = {
     "GET": "was given up, as the run was cancelled",
@@ -146,17 +147,25 @@ class Client:
         """Send one request below the base URL and return the decoded body, or None for a success without one.
 
         Raises ApiProblem, ApiUnreachable, OutcomeUnknown (what a POST does after any doubt, at once), and Refused for a path that leaves
-        its place, or for what `stop` ends; a GET that `outlasts_stop` it does not end.
+        its place, or for what `stop` ends; a GET that `outlasts_stop` it ends only where that has to wait long.
         """
         _check_path(path, self._api_key)
         voice = voice or Silent()
         content = None if body is None else bodies.encode(body)
         history: list[_Attempt] = []
-        limited_count, kept_since = 0, 0.0
+        limited_count, kept_since, delay = 0, 0.0, 0.0
         while True:
-            attempt = await self._attempt_in_budget(
-                method, path, content, query, voice, before_sending, outlasts_stop=outlasts_stop
-            )
+            try:
+                if delay:
+                    await self._wait(method, path, self._sleep(delay), outlasts_stop=outlasts_stop)
+                attempt = await self._attempt_in_budget(
+                    method, path, content, query, voice, before_sending, outlasts_stop=outlasts_stop
+                )
+            except Refused:
+                if method == "GET" or not outlasts_stop:  # which has had no effect
+                    raise
+                raise self._failure(method, path, history, _CUT_SHORT) from None
+            delay = 0.0
             if attempt.outcome is Outcome.SUCCESS:
                 self._retries.succeeded(is_retry=bool(history))
                 return attempt.decoded
@@ -169,10 +178,10 @@ class Client:
                 limited_count += 1
                 window = exhausted(parse_rate_limit(attempt.headers.get("ratelimit")))
                 reset = window.reset_seconds if window else None
-                delay = policy.rate_limit_delay_seconds(limited_count, retry_after, reset, self._random)
-                if self._clock() + delay - kept_since > self._patience_seconds:
-                    raise self._failure(method, path, [attempt], self._in_patience(delay))
-                self._budget.block(delay, window.window if window else "")
+                blocked = policy.rate_limit_delay_seconds(limited_count, retry_after, reset, self._random)
+                if self._clock() + blocked - kept_since > self._patience_seconds:
+                    raise self._failure(method, path, [attempt], self._in_patience(blocked))
+                self._budget.block(blocked, window.window if window else "")
                 continue
             history.append(attempt)
             # What may have had its effect is followed to its end; a read has none.
@@ -188,7 +197,6 @@ class Client:
             await voice.status(
                 f"{said}; trying {method} {path} again in {delay:.1f} s ({len(history) + 1} of {self._max_attempts})"
             )
-            await self._wait(method, path, self._sleep(delay), outlasts_stop=outlasts_stop)
 
     async def events(
         self, path: str, *, query: Mapping[str, str], most: int, timeout_seconds: float, voice: Voice | None = None
@@ -326,17 +334,17 @@ class Client:
             timers.pop().cancel()
 
     async def _wait(self, method: Method, path: str, pause: Awaitable[object], *, outlasts_stop: bool = False) -> None:
-        """Wait out a pause, or refuse the request where `stop` ends it."""
-        if outlasts_stop:
-            await pause
-        elif not await self._until_stopped(pause):
+        """Wait out a pause, or refuse the request where `stop` ends it: what `outlasts_stop` then waits no longer than for a backoff."""
+        if not await self._until_stopped(pause, policy.MAX_DELAY_SECONDS if outlasts_stop else 0.0):
             self._refuse_if_stopped(method, path)
 
-    async def _until_stopped(self, pause: Awaitable[object]) -> bool:
-        """Wait out a pause, at most until `stop`; say whether it is over."""
+    async def _until_stopped(self, pause: Awaitable[object], grace_seconds: float = 0.0) -> bool:
+        """Wait out a pause, at most until `grace_seconds` after `stop`; say whether it is over."""
         waiting, stopping = asyncio.ensure_future(pause), asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if grace_seconds:
+                await asyncio.wait({waiting}, timeout=grace_seconds)
         finally:
             waiting.cancel()
             stopping.cancel()
