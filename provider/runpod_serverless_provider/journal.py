@@ -22,11 +22,12 @@ from typing import Any, Final
 from .configuration import PACKAGE, Configuration
 from .core.ports import Intent, Unfinished, Voice
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """`user_version` of the file."""
 _BUSY_SECONDS: Final = 10.0
 _TABLES: Final = (
     "drop table if exists creations",
+    "drop table if exists takeovers",
     """
     create table creations (
         number text primary key, scope text not null, key text not null, urn text not null, writer text not null, path text not null,
@@ -35,7 +36,7 @@ _TABLES: Final = (
     ) strict
     """,
     "create index creations_by_urn on creations (scope, urn)",
-    "create table takeovers (scope text not null, urn text not null, id text not null, primary key (scope, urn, id)) strict",
+    "create table takeovers (scope text not null, id text not null, primary key (scope, id)) strict",
     f"pragma user_version = {FORMAT}",
 )
 
@@ -73,7 +74,7 @@ class SqliteJournal:
         self._life: sqlite3.Connection | None = None
         self._is_useless = False
         self._open: dict[tuple[str, str | None], str] | None = None
-        self._taken: set[tuple[str, str]] | None = None
+        self._taken: set[str] | None = None
         self._own: dict[str, str] = {}
         self._replied: set[str] = set()
         self._waiting: list[tuple[_Statement, asyncio.Future[None]]] = []
@@ -128,25 +129,24 @@ class SqliteJournal:
 
     async def take(self, number: str, id: str) -> bool:
         """Make an unfinished creation this process's own."""
-        urn = await self._safely(lambda: self._take(number, id))
-        if urn is None:
+        if not await self._safely(lambda: self._take(number, id)):
             return False
         self._own[number] = id
         if self._taken is not None:
-            self._taken.add((urn, id))
+            self._taken.add(id)
         return True
 
-    async def was_taken_over(self, urn: str, id: str) -> bool:
+    async def was_taken_over(self, id: str) -> bool:
         """Say whether a run has taken `id` over."""
         if self._taken is None:
             self._taken = await self._safely(self._takeovers) or set() if self._path.exists() else set()
-        return (urn, id) in self._taken
+        return id in self._taken
 
-    async def settle_takeover(self, urn: str, id: str) -> None:
+    async def settle_takeover(self, id: str) -> None:
         """Forget a takeover."""
-        if await self.was_taken_over(urn, id) and self._taken is not None:
-            self._taken.discard((urn, id))
-            await self._write("delete from takeovers where scope = ? and urn = ? and id = ?", self._scope, urn, id)
+        if await self.was_taken_over(id) and self._taken is not None:
+            self._taken.discard(id)
+            await self._write("delete from takeovers where scope = ? and id = ?", self._scope, id)
 
     async def forget(self, number: str) -> None:
         """Drop a creation."""
@@ -300,19 +300,17 @@ class SqliteJournal:
             for row in rows
         ]
 
-    def _take(self, number: str, id: str) -> str | None:
-        """Give the URN of what was taken."""
+    def _take(self, number: str, id: str) -> bool:
         with self._living() as file:
-            found = file.execute("select urn, writer from creations where number = ?", (number,)).fetchone()
-            if found is None or (found[1] != self._writer and self._is_alive(found[1])):
-                return None
+            found = file.execute("select writer from creations where number = ?", (number,)).fetchone()
+            if found is None or (found[0] != self._writer and self._is_alive(found[0])):
+                return False
             file.execute("update creations set writer = ?, id = ? where number = ?", (self._writer, id, number))
-            file.execute("insert or ignore into takeovers values (?, ?, ?)", (self._scope, found[0], id))
-            return str(found[0])
+            file.execute("insert or ignore into takeovers values (?, ?)", (self._scope, id))
+            return True
 
-    def _takeovers(self) -> set[tuple[str, str]]:
-        asked = "select urn, id from takeovers where scope = ?"
-        return {(urn, id) for urn, id in self._connected().execute(asked, (self._scope,))}
+    def _takeovers(self) -> set[str]:
+        return {id for (id,) in self._connected().execute("select id from takeovers where scope = ?", (self._scope,))}
 
     def _list(self) -> dict[tuple[str, str | None], str]:
         asked = (

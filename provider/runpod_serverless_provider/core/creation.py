@@ -55,7 +55,9 @@ class Creations:
     async def forgets(self, resource: Resource, entry: Unfinished, voice: Voice) -> bool:
         """Forget what an earlier run left where it is surely gone, and say so. What cannot be told in a moment stays."""
         try:
-            is_gone = await asyncio.wait_for(self._leftovers.is_gone(resource, entry, voice), _FORGET_SECONDS)
+            is_gone = await asyncio.wait_for(
+                self._leftovers.is_gone(resource, entry, self._named | self._claimed, voice), _FORGET_SECONDS
+            )
         except (ProviderFailure, asyncio.TimeoutError):
             return False
         if is_gone:

@@ -22,6 +22,7 @@ from .session import Session
 from .values import render_path
 
 _LOOK_SECONDS: Final = 1.0
+_NONE_OF_BEFORE: Final = -1.0
 _CLOCKS_DIFFER_SECONDS: Final = 5.0
 """By so much the clocks of a gateway and of the database behind it may differ."""
 
@@ -194,15 +195,27 @@ class Leftovers:
             found = await self._look(order, entry, named)
         return found
 
-    async def is_gone(self, resource: Resource, entry: Unfinished, voice: Voice) -> bool:
-        """Say whether a creation surely made nothing, or what it made is no longer there. Raises ProviderFailure where nobody knows."""
+    async def is_gone(self, resource: Resource, entry: Unfinished, named: Container[str], voice: Voice) -> bool:
+        """Say whether a creation surely made nothing, or what it made is no longer there, or is in a state under one of the ids `named`.
+
+        One list that lacks it is not enough. Raises ProviderFailure where nobody knows.
+        """
         is_young = entry.age_seconds <= self._session.api.settle_seconds + _LOOK_SECONDS  # it may come yet, or not be shown yet
         if is_young or not entry.has_this_key:  # another key may be another account's
             return False
-        listed = await self._session.part(Listings).get(resource.path, resource.list_key, voice, max_age_seconds=0.0)
-        if any(item["id"] == entry.id or (entry.id is None and self._has_name(entry, item)) for item in listed):
+        if any(self._may_be(entry, item, named) for item in await self._listed(resource, voice)):
             return False
-        return entry.id is None or not await self._one(resource, entry.id, voice)
+        if entry.id is not None:
+            return not await self._one(resource, entry.id, voice)
+        return not any(self._may_be(entry, item, named) for item in await self._listed(resource, voice))
+
+    def _may_be(self, entry: Unfinished, item: Mapping[str, Any], named: Container[str]) -> bool:
+        """Say whether what is listed may be what a creation made: by its id, or else by its name and age."""
+        if entry.id is not None:
+            return bool(item["id"] == entry.id)
+        if not self._has_name(entry, item) or str(item["id"]) in named:
+            return False
+        return entry.intent.is_name_generated or not was_there(item, entry.server_date, entry.intent.before)
 
     async def _one(self, resource: Resource, id: str, voice: Voice) -> list[Mapping[str, Any]]:
         """Read an object that was there. One 404 does not make it gone: the list has to lack it, too."""
@@ -214,24 +227,19 @@ class Leftovers:
         return [item for item in await self._listed(resource, voice) if item.get("id") == id]
 
     async def _listed(self, resource: Resource, voice: Voice) -> Sequence[Mapping[str, Any]]:
-        return await self._session.part(Listings).anew(resource.path, resource.list_key, voice)
+        """Return what a list says that is asked for from now on."""
+        return await self._session.part(Listings).get(resource.path, resource.list_key, voice, max_age_seconds=_NONE_OF_BEFORE)
 
     async def _look(self, order: Order, entry: Unfinished, named: Container[str]) -> list[Mapping[str, Any]]:
         """Return the objects of that name: the only one, where it is surely what the creation made.
 
         What is in the state, or was there before the creation, is no reason for doubt.
         """
-        before = entry.intent.before
-        found = [
-            item
-            for item in await self._listed(order.resource, order.voice)
-            if self._has_name(entry, item) and str(item["id"]) not in self._claimed
-        ]
-        found = [item for item in found if str(item["id"]) not in named]
-        if entry.intent.is_name_generated:
-            return found
-        found = [item for item in found if not was_there(item, entry.server_date, before)]
-        if not all(is_ours(order, item, entry.server_date, before, self._session) for item in found):
+        listed = await self._listed(order.resource, order.voice)
+        found = [item for item in listed if str(item["id"]) not in self._claimed and self._may_be(entry, item, named)]
+        if not entry.intent.is_name_generated and not all(
+            is_ours(order, item, entry.server_date, entry.intent.before, self._session) for item in found
+        ):
             raise _refused(order, [str(item["id"]) for item in found], "or found it there")
         return found
 

@@ -163,10 +163,10 @@ class Journal(Protocol):
         That it was taken over outlives its being named: see `was_taken_over`.
         """
 
-    async def was_taken_over(self, urn: str, id: str) -> bool:
+    async def was_taken_over(self, id: str) -> bool:
         """Say whether a run took `id` for what an earlier one left, while the state may have held it all the same."""
 
-    async def settle_takeover(self, urn: str, id: str) -> None:
+    async def settle_takeover(self, id: str) -> None:
         """Forget a takeover: the state holds the object once."""
 
     async def forget(self, number: str) -> None:
@@ -212,11 +212,11 @@ class NoJournal:
         """Keep nothing."""
         return False
 
-    async def was_taken_over(self, urn: str, id: str) -> bool:
+    async def was_taken_over(self, id: str) -> bool:
         """Keep nothing."""
         return False
 
-    async def settle_takeover(self, urn: str, id: str) -> None:
+    async def settle_takeover(self, id: str) -> None:
         """Keep nothing."""
 
     async def forget(self, number: str) -> None:

@@ -80,11 +80,13 @@ class Provider:
         self._session = Session(api, settings, clock, journal)
         for resource in self._resources.values():
             self._session.part(Listings).tie(resource.path, resource.also_changes)
-        self._taken_over: set[tuple[str, str]] = set()
+        self._taken_over: set[str] = set()
         self._replacements: dict[str, Task] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
+        self._urns: dict[str, str] = {}
+        self._replaced: set[str] = set()
         self._departing: set[str] = set()
         self._changed: set[str] = set()
         self._adopted: set[str] = set()
@@ -121,6 +123,7 @@ class Provider:
         if request.urn and request.olds:
             self._prior[request.urn] = _leaves(resource, request.olds)
         elif request.urn in self._prior:  # the engine asks anew, without olds, where it replaces
+            self._replaced.add(request.urn)
             self._departing.add(request.urn)
             refused = tuple(resource.replacement(self._prior.pop(request.urn)))
             return Checked(checked.inputs, (*checked.failures, *refused))
@@ -139,11 +142,14 @@ class Provider:
         is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
         if not is_of_refresh:
             self._living[request.urn] = request.id
+            self._urns[request.id] = request.urn
             self._replacements.pop(request.urn, None)
+            self._replaced.discard(request.urn)
             self._departing.discard(request.urn)
         if is_replaced and not is_of_refresh:
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
             self._replacements[request.urn] = task
+            self._replaced.add(request.urn)
             self._departing.add(request.urn)
             await resource.forewarn(request.id, task)
         hollow = [step.facts for step in steps if step.new is UNKNOWN and step.facts.nested is not None and not is_replaced]
@@ -182,6 +188,7 @@ class Provider:
             self._living[request.urn] = str(adopted["id"])
             return Created(*await self._adopt(resource, task, adopted, adopted, defaulted), secrets)
         self._changed.add(_stack_of(request.urn))
+        self._departing.discard(request.urn)  # unless this succeeds, what is there stays
         order = Order(
             resource=resource,
             urn=request.urn,
@@ -204,7 +211,7 @@ class Provider:
         self._living[request.urn] = str(found["id"])
         if made.is_taken_over:
             if not made.is_own:
-                self._taken_over.add((request.urn, str(found["id"])))
+                self._taken_over.add(str(found["id"]))
                 said = f"took over the {resource.noun} {str(found['id'])!r}, which an earlier run created that did not end in order"
                 await request.voice.inform(said)
             identifier, outputs = await self._adopt(resource, task, found, resolved, defaulted)
@@ -411,15 +418,16 @@ class Provider:
         await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
         living = self._living.get(request.urn, request.id)
         journal = self._session.journal
-        # A later run carries out a delete that was put off, after it has planned what the state holds, too.
-        stays = self._living.get(request.urn) == request.id and request.urn not in self._departing
-        is_put_off = stays and await journal.was_taken_over(request.urn, request.id)
-        if (request.urn, request.id) in self._taken_over or is_put_off:
+        # A later run carries out a delete that was put off, after it has planned what the state holds, too, be it under another URN by now.
+        holder = self._urns.get(request.id, request.urn)
+        stays = self._living.get(holder) == request.id and holder not in self._departing
+        is_put_off = stays and await journal.was_taken_over(request.id)
+        if request.id in self._taken_over or is_put_off:
             said = (
                 f"ended before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
             )
             await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
-            await journal.settle_takeover(request.urn, request.id)
+            await journal.settle_takeover(request.id)
             return
         if request.id == living and living in self._adopted:
             said = (
@@ -441,7 +449,7 @@ class Provider:
                 if problem.status != 404 and not await resource.goes_with_another(request.id, problem, task):
                     advice = resource.advice(problem, task, None)
                     raise problem.explained(f"deleting the {resource.noun} {request.id!r}", advice) from None
-        await journal.settle_takeover(request.urn, request.id)
+        await journal.settle_takeover(request.id)
 
     def replied(self, id: str) -> None:
         """Note that the engine was told what was created."""
@@ -455,14 +463,14 @@ class Provider:
         """Warn of what earlier runs of this stack may have created and nobody has taken over; forget what is surely gone.
 
         Where this run changed nothing, of that alone which stands beside what the stack has: `pulumi up` sees no reason to take it over.
-        Takes a list a kind, and a GET for each id that it lacks.
+        Where there is something to tell of, it takes two lists a kind at most, and a GET for each id that the first of them lacks.
         """
         found = []
         for stack in self._changed | {_stack_of(urn) for urn in self._living}:
             for entry in await self._session.journal.abandoned(stack):
-                held = None if entry.intent.urn in self._replacements else self._living.get(entry.intent.urn)
-                if held or stack in self._changed:
-                    resource = next(resource for resource in self._resources.values() if resource.path == entry.intent.path)
+                held = None if entry.intent.urn in self._replaced else self._living.get(entry.intent.urn)
+                resource = next((one for one in self._resources.values() if one.path == entry.intent.path), None)
+                if resource is not None and (held or stack in self._changed):
                     found.append((resource, entry, held))
         creations = self._session.part(Creations)
         are_gone = await asyncio.gather(*(creations.forgets(resource, entry, voice) for resource, entry, _ in found))
@@ -582,8 +590,8 @@ def _abandoned(resource: Resource, entry: Unfinished, held: str | None) -> str:
     what = f"created the {noun} {entry.id!r}" if entry.id else f"may have created the {noun} {entry.shown_name}".rstrip()
     if held:
         advice = (
-            f"The stack has {held!r} for it, so that the other one may cost money unseen. If it was to replace that, replace it again, "
-            f"which takes the other one over: `pulumi up --replace '{urn}'`; else delete it in the Runpod console"
+            f"The stack has {held!r} for it; another one may cost money unseen. If that was to replace it, replace it again, which takes "
+            f"the other one over: `pulumi up --replace '{urn}'`; else delete the other one in the Runpod console"
         )
     else:
         advice = (

@@ -222,6 +222,43 @@ def test_a_replacement_that_deletes_first_deletes_also_what_was_once_taken_over(
     assert own(world, "Endpoint") == []
 
 
+def put_off(world):
+    """Take a live endpoint over in place of itself, in a run that fails before its deletes: the state has it as live, and to be deleted."""
+    run(world, "Endpoint")
+    world.kill()
+    taken = run(world, "Endpoint")
+    world.kill()
+    return taken
+
+
+@pytest.mark.parametrize("stack", ["unit", "renamed"])
+def test_a_delete_that_was_put_off_spares_what_is_live_under_another_urn(world, stack):
+    """By an alias only the live one has the new URN; by `pulumi stack rename` both have."""
+    taken = put_off(world)
+    renamed = Life(world, "Endpoint", "renamed", taken.id, taken.inputs, taken.outputs)
+    if stack == "unit":
+        assert renamed.plan(KINDS["Endpoint"][2]) == {}
+        taken.delete()
+    else:
+        assert renamed.plan(KINDS["Endpoint"][2]) == {}
+        renamed.delete()
+    assert [item["id"] for item in own(world, "Endpoint")] == [taken.id]
+
+
+@pytest.mark.parametrize("change", [{"gpu": "AMPERE_24"}, {"env": {"A": "2"}}], ids=["by the plan", "by an option"])
+def test_a_delete_that_was_put_off_spares_what_no_replacement_has_come_for(world, change):
+    """With `--continue-on-error` the engine goes on to its deletes."""
+    taken = put_off(world)
+    program = {**KINDS["Endpoint"][2], **change}
+    taken.plan(program)
+    inputs = taken.checked(program, olds={})
+    world.fault(method="POST", path="/v2/serverless", action="status", status=400)
+    with pytest.raises(ApiProblem):
+        world.run(world.provider.create(verbs.Create(taken.token, taken.urn, inputs, voice=world.notes)))
+    taken.delete()
+    assert [item["id"] for item in own(world, "Endpoint")] == [taken.id]
+
+
 def test_a_name_that_autonaming_proposes_is_no_proof(world, monkeypatch):
     """In the mode `verbatim` it is the logical name, which others have as well."""
     other = run(world, "Endpoint", {"name": "api", "image": "prod/secret:9"}, name="other")
@@ -336,12 +373,12 @@ def test_what_nobody_takes_over_is_told(world, monkeypatch):
     assert "canary" not in world.notes.everything and other.id not in world.notes.everything
 
 
-def lose(world, monkeypatch, action):
+def lose(world, monkeypatch, action, program=None):
     """Create in a run that dies before its answer."""
     world.fault(method="POST", path="/v2/serverless", action=action)
     die(world, monkeypatch)
     with pytest.raises(Died):
-        run(world, "Endpoint")
+        run(world, "Endpoint", program)
     monkeypatch.undo()
 
 
@@ -396,9 +433,43 @@ def test_what_is_there_is_told_again_and_again(world, monkeypatch, has_answer):
     world.kill()
     run(world, "PodTemplate", name="other")
     assert [told(world), told(world)] == [1, 1]
-    if has_answer:
-        world.fault(method="GET", path="/v2/serverless", action="omit-from-list")
-        assert told(world) == 1
+    world.fault(method="GET", path="/v2/serverless", action="omit-from-list")
+    assert told(world) == 1
+
+
+def test_what_was_imported_is_told_no_more(world, monkeypatch):
+    """No answer named it, and a fixed name proves nothing; but the only one of that name is in the state."""
+    lose(world, monkeypatch, "commit-then-drop", FIXED)
+    (lost,) = own(world, "Endpoint")
+    world.app.world.clock.advance(100)
+    world.kill()
+    life = Life(world, "Endpoint")
+    life.take_over(lost["id"])
+    world.kill()
+    life.plan({**KINDS["Endpoint"][2], **FIXED})
+    assert told(world) == 0
+    assert world.run(world.provider._session.journal.unfinished(life.urn)) == []
+
+
+def test_a_namesake_that_was_there_before_is_not_what_is_told_of(world, monkeypatch):
+    """It is somebody else's."""
+    run(world, "Endpoint", FIXED, name="other").plan({**KINDS["Endpoint"][2], **FIXED})
+    world.app.world.clock.advance(1000)
+    world.kill()
+    lose(world, monkeypatch, "reset-before", FIXED)
+    world.app.world.clock.advance(100)
+    world.kill()
+    run(world, "PodTemplate", name="another")
+    assert told(world) == 0
+
+
+def test_a_row_of_an_unknown_kind_is_left_alone(world, monkeypatch):
+    """A newer version of the provider may have written it."""
+    run(world, "Endpoint")
+    world.kill()
+    monkeypatch.delitem(world.provider._resources, "runpod-serverless:index:Endpoint")
+    run(world, "PodTemplate", name="other")
+    assert told(world) == 0
 
 
 def test_what_cannot_be_told_in_a_moment_is_told_as_before(world, monkeypatch):
@@ -431,6 +502,10 @@ def test_what_a_killed_replacement_by_option_made_is_told_where_nothing_replaces
     assert old.plan({**KINDS["Endpoint"][2], "gpu": "AMPERE_24"}) == {"gpu": "update_replace"}
     world.run(world.provider.tell_abandoned(world.notes))
     assert world.notes.warnings == []  # it is taken over
+    assert old.plan({**KINDS["Endpoint"][2], "env": {"A": "2"}}) == {"env.A": "add"}
+    old.checked({**KINDS["Endpoint"][2], "env": {"A": "2"}}, olds={})  # an option makes a replacement of it
+    world.run(world.provider.tell_abandoned(world.notes))
+    assert world.notes.warnings == []
     assert old.plan(KINDS["Endpoint"][2]) == {}
     world.run(world.provider.tell_abandoned(world.notes))
     (said,) = world.notes.warnings
@@ -710,7 +785,7 @@ def test_without_a_journal_nothing_is_known_of_other_runs():
         == asyncio.run(journal.abandoned("urn:pulumi:dev::app::"))
         == []
     )
-    assert not asyncio.run(journal.was_taken_over("urn:pulumi:dev::app::t::x", "e1"))
+    assert not asyncio.run(journal.was_taken_over("e1"))
 
 
 def test_what_a_killed_run_created_is_not_adopted(world):

@@ -161,6 +161,12 @@ def test_a_variable_of_a_map_may_be_called_key(endpoint: Life, outer: Path) -> N
     assert endpoint.failures(program, secrets=frozenset({(*outer, "env", "key")})) == []
 
 
+def test_a_secret_property_that_there_is_not_may_be_called_key(endpoint: Life) -> None:
+    """It is refused like any other."""
+    (said,) = endpoint.failures({"key": "CANARY"}, secrets=frozenset({("key",)}))
+    assert said.startswith("key: ") and "CANARY" not in said
+
+
 def test_all_failures_come_at_once(endpoint: Life) -> None:
     """What is wrong by itself and what is wrong together."""
     said = endpoint.failures(
