@@ -95,12 +95,11 @@ def test_an_error_never_shows_a_key_or_a_secret(emulator: Running) -> None:
 
 
 @pytest.fixture
-def noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Noted:
-    """Keep a journal for this test alone, and give the ids of the creations that it holds."""
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+def noted() -> Noted:
+    """Give the ids of the creations that this test's journal holds."""
 
     def ids() -> list[str | None]:
-        with contextlib.closing(sqlite3.connect(tmp_path / "runpod-serverless" / "journal.db")) as file:
+        with contextlib.closing(sqlite3.connect(Path(os.environ["PULUMI_HOME"], "runpod-serverless", "journal.db"))) as file:
             return [id for (id,) in file.execute("select id from creations")]
 
     return ids

@@ -6,6 +6,7 @@ this very environment: what the real one would install is told on its standard e
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from typing import Any
 
 import grpc
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+_POLL_SECONDS = 1.0
 
 
 class Host(language_pb2_grpc.LanguageRuntimeServicer):
@@ -48,15 +51,16 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def main() -> None:
-    """Serve until the engine interrupts."""
-    is_over = threading.Event()
+    """Serve until the engine interrupts, or is gone."""
+    is_over, engine = threading.Event(), os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
     server = grpc.server(ThreadPoolExecutor(8))
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Host(), server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
-    is_over.wait()
+    while not is_over.wait(_POLL_SECONDS) and os.getppid() == engine:
+        pass
     server.stop(None)
 
 
