@@ -162,7 +162,7 @@ def check(resource: Resource, session: Session, request: Check, *, is_there: boo
 def _secret_keys(model: type[Inputs], secrets: frozenset[Path]) -> list[Failure]:
     """Refuse a key, in a list of pairs, that is a secret itself: outputs, plans and a refresh have it as the key of a map, in clear."""
     pairs = facts_by_path(model)
-    keys = [path for path in secrets if path[-1] == "key" and path[:-2] in pairs and isinstance(path[-2], int)]
+    keys = [path for path in secrets if path[-1:] == ("key",) and path[:-2] in pairs and isinstance(path[-2], int)]
     return [
         Failure(path, "must not be secret: keys are stored and shown in clear; seal the value") for path in sorted(keys, key=str)
     ]
