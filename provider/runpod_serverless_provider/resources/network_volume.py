@@ -150,8 +150,9 @@ class NetworkVolume(Resource):
             return
         try:
             endpoints = await task.session.part(Listings).get("/serverless", "endpoints", task.voice)
-            users = [f"{endpoint['name']} ({endpoint['id']})" for endpoint in endpoints if id in endpoint.get("networkVolumes", ())]
-            used = f"it is mounted by {', '.join(users)}" if users else "no endpoint mounts it"
+            # Not by their names: to other resources, those may be secret.
+            users = [repr(endpoint["id"]) for endpoint in endpoints if id in endpoint.get("networkVolumes", ())]
+            used = f"it is mounted by the endpoint {' and '.join(users)}" if users else "no endpoint mounts it"
         except ProviderFailure:
             used = "which endpoints mount it could not be found out"
         await task.voice.warn(f"replacing the volume {id!r} deletes it and all of its data; {used}")

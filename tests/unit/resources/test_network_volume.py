@@ -423,13 +423,13 @@ def test_a_taken_over_one_is_so_after_a_refresh(world: World, volume: Life) -> N
 
 
 def test_replacing_says_what_is_lost_and_who_mounts_it(world: World, volume: Life, endpoint: Life) -> None:
-    """By name and id."""
+    """By its id: the name may be a secret of the program, which the volume's RPC is not told."""
     volume.up(FREE)
     volume.plan({**FREE, "datacenter": "US-KS-2"})
     assert world.notes.warnings == [f"replacing the volume {volume.id!r} deletes it and all of its data; no endpoint mounts it"]
     endpoint.up({"name": "llm", "image": "me/x", "volume": volume.id})
     volume.plan({**FREE, "datacenter": "US-KS-2"})
-    assert world.notes.warnings[1].endswith(f"all of its data; it is mounted by llm ({endpoint.id})")
+    assert world.notes.warnings[1].endswith(f"all of its data; it is mounted by the endpoint {endpoint.id!r}")
 
 
 def test_replacing_is_planned_also_where_the_endpoints_cannot_be_listed(world: World, volume: Life) -> None:
