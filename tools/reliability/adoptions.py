@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .kills import LATEST_ANSWER_SECONDS, be_late, strike, until_a_random_moment
-from .processes import MARK
+from .kills import LATEST_ANSWER_SECONDS, LONGEST_LIFE_SECONDS, be_late, strike, until_a_random_moment
+from .processes import MARK, seconds_until_gone
 from .report import Result, Run
 from .trials import Attempt, led
 from .workspace import KINDS, PATHS, Done, Project, Workspace, stated
@@ -105,7 +105,11 @@ def _live(place: Workspace, trial: Trial) -> None:
             wrong += _undone(step, before, after, done)
         elif step.is_mended and not wrong:
             done = project.up(must_succeed=False)
-            wrong += [*broken(project.state(), place.remote()), *untold(project.state(), place.remote(), done)]
+            wrong += broken(project.state(), place.remote())
+            if any(untold(project.state(), place.remote(), done)):  # what a provider works on that lives yet is not left behind
+                seconds_until_gone(f"life{trial.number}", LONGEST_LIFE_SECONDS)
+                done = project.up(must_succeed=False)
+            wrong += untold(project.state(), place.remote(), done)
         if wrong:
             trial.wrong += [f"after {step}: {text}" for text in wrong] + [done.tail]
             return

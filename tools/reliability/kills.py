@@ -23,7 +23,7 @@ from .workspace import KINDS, Project, Workspace, stated
 
 LATEST_ANSWER_SECONDS: Final = 1.0
 _IDLE_BOUND_SECONDS: Final = 5.0
-_BUSY_BOUND_SECONDS: Final = 65.0
+LONGEST_LIFE_SECONDS: Final = 65.0
 """The request time-out of a real plugin, and five seconds."""
 _SLACK_SECONDS: Final = 1.0
 MODES: Final = {
@@ -82,7 +82,7 @@ def _results(run: Run, trials: list[Trial]) -> Iterator[Result]:
     yield Result('"exited prematurely"', "never said", len(told), tuple(exited), run.seed)
     left = [f"{trial.title}: {trial.leftover}; {run.repeat('kills')}" for trial in trials if trial.leftover]
     longest = max((trial.lived_seconds for trial in trials), default=0.0)
-    target = f"gone in {_IDLE_BOUND_SECONDS:g} s when idle, else in {_BUSY_BOUND_SECONDS:g} s"
+    target = f"gone in {_IDLE_BOUND_SECONDS:g} s when idle, else in {LONGEST_LIFE_SECONDS:g} s"
     yield Result("provider processes after their engine", target, len(trials), tuple(left), run.seed, f"{longest:.1f} s at most")
 
 
@@ -99,7 +99,7 @@ def _interrupt(place: Workspace, trial: Trial) -> None:
     strike(trial.mode, trial.name, process, chance.uniform(0.05, 1.0))
     done = project.ended(process)
     trial.is_exited_prematurely = "exited prematurely" in done.said
-    bound = (_IDLE_BOUND_SECONDS if trial.is_idle and trial.mode == "kill -9 of the CLI" else _BUSY_BOUND_SECONDS) + _SLACK_SECONDS
+    bound = (_IDLE_BOUND_SECONDS if trial.is_idle and trial.mode == "kill -9 of the CLI" else LONGEST_LIFE_SECONDS) + _SLACK_SECONDS
     lived = seconds_until_gone(trial.name, bound)
     trial.lived_seconds = bound if lived is None else lived
     if lived is None:
