@@ -137,7 +137,7 @@ def test_a_replaced_volume_takes_its_endpoints_along(stack: Stack, emulator: Run
     stack.write({"models": volume(size=20, datacenter="US-CA-2"), "api": endpoint(name="api", volume="${models}")})
     (warning,) = stack.preview().said("warning")
     assert old in warning
-    assert f"api ({_only(emulator)['id']})" in warning
+    assert warning.endswith(f"it is mounted by the endpoint {_only(emulator)['id']!r}")
     stack.up()
     (new,) = emulator.state()["networkVolumes"]
     live = _only(emulator)
