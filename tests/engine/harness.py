@@ -29,6 +29,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 KEY: Final = "rpa_of_the_test"
 STACK: Final = "dev"
 TIMEOUT_SECONDS: Final = 300
+LOOKING: Final = ("preview", "refresh", "import")
+"""The commands that must change nothing in the account."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,12 @@ class Stack:
     """A YAML project with one stack.
 
     `write` states the program; the verbs run the CLI and give an `Outcome`. A verb whose exit code is not the expected one fails the test
-    with all that the CLI said.
+    with all that the CLI said. Where it knows the `emulator`, that judges whether a command which only looks does no more.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str], emulator: Watched | None = None) -> None:
         self.directory = directory
+        self._emulator = emulator
         self.environment = dict(environment)
         directory.mkdir(parents=True, exist_ok=True)
         self._is_selected = False
@@ -138,15 +141,17 @@ class Stack:
         if not self._is_selected:
             self._is_selected = True
             self.pulumi("stack", "select", "--create", STACK)
-        done = subprocess.run(
-            ["pulumi", "--non-interactive", "--color=never", *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+        watched = self._emulator if arguments[0] in LOOKING else None
+        with watched.looked_at(f"pulumi {' '.join(arguments)}") if watched else contextlib.nullcontext():
+            done = subprocess.run(
+                ["pulumi", "--non-interactive", "--color=never", *arguments],
+                cwd=self.directory,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
         if exit_code not in (None, done.returncode):
             pytest.fail(f"pulumi {' '.join(arguments)} exited with {done.returncode}:\n{_readable(done)}", pytrace=False)
         return done
@@ -234,7 +239,7 @@ def running_emulator() -> Iterator[Watched]:
 
 
 @pytest.fixture
-def emulator(running_emulator: Watched) -> Iterator[Running]:
+def emulator(running_emulator: Watched) -> Iterator[Watched]:
     """Give an emulator with an empty account and no rate limit, and hold what the provider sent it against the API's document."""
     running_emulator.violations()
     running_emulator.reset()
@@ -274,9 +279,9 @@ def engine_environment(tmp_path: Path, engine_directory: Path, emulator: Running
 
 
 @pytest.fixture
-def stack(tmp_path: Path, engine_environment: dict[str, str]) -> Iterator[Stack]:
+def stack(tmp_path: Path, engine_environment: dict[str, str], emulator: Watched) -> Iterator[Stack]:
     """Give a project without a program yet."""
-    with contextlib.closing(Stack(tmp_path / "project", engine_environment)) as created:
+    with contextlib.closing(Stack(tmp_path / "project", engine_environment, emulator)) as created:
         yield created
 
 
@@ -287,6 +292,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory, engine_directory: Path) -> 
 
     directory = tmp_path_factory.mktemp("shared")
     with Watched(worker_quota=1000) as emulator:
-        yield Stack(directory / "project", environment_in(directory, engine_directory, emulator.url)), emulator
+        yield Stack(directory / "project", environment_in(directory, engine_directory, emulator.url), emulator), emulator
         wrong = emulator.violations()
     assert wrong == {}, wrong

@@ -74,3 +74,18 @@ def test_what_the_document_forbids_is_found(running_emulator: Watched) -> None:
     wrong = running_emulator.violations()
     assert [request.split()[:2] for request in wrong] == [["POST", "/v2/serverless"], ["GET", "/v2/serverless/e1/workers/w1/logs"]]
     assert running_emulator.violations() == {}
+
+
+def test_a_command_that_only_looks_may_change_nothing(running_emulator: Watched) -> None:
+    """Also where the log was cleared since; what others than the provider do is theirs, and so is what came before."""
+    running_emulator.violations()
+    with httpx.Client(base_url=f"{running_emulator.url}/v2", headers={"authorization": "Bearer k"}, trust_env=False) as client:
+        ours = {"user-agent": f"{PROVIDER}1"}
+        client.delete("/templates/before", headers=ours)
+        with running_emulator.looked_at("pulumi preview"):
+            client.get("/serverless", headers=ours)
+            client.delete("/templates/seen", headers=ours)
+            running_emulator.clear_requests()
+            client.delete("/templates/theirs")
+    assert running_emulator.violations() == {"DELETE /v2/templates/seen": ["pulumi preview must only look"]}
+    assert running_emulator.violations() == {}

@@ -1,7 +1,12 @@
-"""An emulator whose requests are held against the API's document. Loaded only by the tests that start one."""
+"""An emulator whose requests are held against the API's document, and against what the command may do that sends them.
+
+Loaded only by the tests that start one.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from runpod_emulator.running import Running
@@ -16,6 +21,7 @@ class Watched(Running):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._kept: list[dict[str, Any]] = []
+        self._written: dict[str, list[str]] = {}
 
     def clear_requests(self) -> None:
         """Empty the log, which counts all the same."""
@@ -27,9 +33,19 @@ class Watched(Running):
         self._kept += self.requests()
         super().reset()
 
+    @contextlib.contextmanager
+    def looked_at(self, command: str) -> Iterator[None]:
+        """Count each request as a violation that changes anything while a command runs that only looks."""
+        before = len(self._kept) + len(self.requests())
+        yield
+        for entry in [*self._kept, *self.requests()][before:]:
+            if entry["method"] != "GET" and entry["userAgent"].startswith(PROVIDER):
+                self._written.setdefault(f"{entry['method']} {entry['path']}", []).append(f"{command} must only look")
+
     def violations(self) -> dict[str, list[str]]:
-        """Say what of all requests since the last call the document does not allow, by request."""
+        """Say what of all requests since the last call was not allowed, by request."""
         sent, self._kept = [*self._kept, *self.requests()], []
+        written, self._written = self._written, {}
         super().clear_requests()
         wrong = {
             f"{entry['method']} {entry['path']} {entry['text']}": by_schema(
@@ -38,4 +54,4 @@ class Watched(Running):
             for entry in sent
             if entry["userAgent"].startswith(PROVIDER)
         }
-        return {request: found for request, found in wrong.items() if found}
+        return written | {request: found for request, found in wrong.items() if found}
