@@ -22,21 +22,27 @@ from typing import Any, Final
 from .configuration import PACKAGE, Configuration
 from .core.ports import Intent, Unfinished, Voice
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """`user_version` of the file."""
 _BUSY_SECONDS: Final = 10.0
+_LAST_CREATIONS: Final = 3
+"""The format of now has the creations of this one."""
 _TABLES: Final = (
-    "drop table if exists creations",
     "drop table if exists takeovers",
     """
-    create table creations (
+    create table if not exists creations (
         number text primary key, scope text not null, key text not null, urn text not null, writer text not null, path text not null,
         name text not null, is_name_generated integer not null, digest text not null, before text, server_date text,
         sent_at real not null, id text
     ) strict
     """,
-    "create index creations_by_urn on creations (scope, urn)",
-    "create table takeovers (scope text not null, id text not null, primary key (scope, id)) strict",
+    "create index if not exists creations_by_urn on creations (scope, urn)",
+    """
+    create table marks (
+        scope text not null, id text not null, mark text not null, run text not null, is_stored integer not null,
+        primary key (scope, id, mark)
+    ) strict
+    """,
     f"pragma user_version = {FORMAT}",
 )
 
@@ -46,8 +52,8 @@ _Statement = tuple[str, tuple[Any, ...]]
 class SqliteJournal:
     """Implements `core.ports.Journal` in `directory`, for one backend (None where it is not known) and one account.
 
-    Safe for concurrent processes. That it cannot be kept is said once to `voice`, and stops nothing. `wall_clock` counts seconds.
-    Belongs to one event loop.
+    Safe for concurrent processes. That it cannot be kept is said once to `voice`, and stops nothing. `wall_clock` counts seconds. `run`
+    is the same for all processes of one run. Belongs to one event loop.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class SqliteJournal:
         base_url: str,
         api_key: str,
         voice: Voice,
+        run: str = "",
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.knows_owner = backend is not None
@@ -68,13 +75,15 @@ class SqliteJournal:
         self._voice = voice
         self._wall_clock = wall_clock
         self._writer = uuid.uuid4().hex
+        self._run = run or self._writer
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._life: sqlite3.Connection | None = None
         self._is_useless = False
         self._open: dict[tuple[str, str | None], str] | None = None
-        self._taken: set[str] | None = None
+        self._marks: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         self._own: dict[str, str] = {}
         self._replied: set[str] = set()
         self._waiting: list[tuple[_Statement, asyncio.Future[None]]] = []
@@ -96,11 +105,18 @@ class SqliteJournal:
         return [entry for entry in found if not (entry.is_own or entry.is_under_way)]
 
     async def _search(self, condition: str, value: str) -> list[Unfinished]:
+        columns = "number, urn, path, name, is_name_generated, digest, before, server_date, sent_at, id, writer, key"
+        asked = f"select {columns} from creations where {condition} and scope = ?2 order by sent_at, rowid"
+        rows = await self._ask(asked, value, self._scope)
+        return await self._safely(lambda: self._unfinished(rows), is_quick=True) or []
+
+    async def _ask(self, sql: str, *values: Any) -> list[Any]:
+        """Read what is in the file, if there is one."""
         if self._file is None and not self._path.exists():
             return []
         if self._reader is None and not self._is_useless:  # a reader never waits for who writes
             self._reader = await self._safely(self._open_reader)
-        return await self._safely(lambda: self._find(condition, value), is_quick=True) or []
+        return await self._safely(lambda: self._read(sql, values), is_quick=True) or []
 
     async def send(self, number: str, intent: Intent, server_date: str | None) -> None:
         """Note that a POST leaves."""
@@ -132,21 +148,42 @@ class SqliteJournal:
         if not await self._safely(lambda: self._take(number, id)):
             return False
         self._own[number] = id
-        if self._taken is not None:
-            self._taken.add(id)
         return True
 
-    async def was_taken_over(self, id: str) -> bool:
-        """Say whether a run has taken `id` over."""
-        if self._taken is None:
-            self._taken = await self._safely(self._takeovers) or set() if self._path.exists() else set()
-        return id in self._taken
+    async def mark(self, id: str) -> str:
+        """Return a mark for what is taken over: microseconds, so that it is greater also than one of another machine."""
+        newest = max(await self.newest_mark(id) or "", self._marks.get(id, ""))
+        stamp = max(int(self._wall_clock() * 1e6), int(newest or 0) + 1)
+        self._marks[id] = mark = f"{stamp:016}"
+        await self._write("insert into marks values (?, ?, ?, ?, false)", self._scope, id, mark, self._run)
+        return mark
 
-    async def settle_takeover(self, id: str) -> None:
-        """Forget a takeover."""
-        if await self.was_taken_over(id) and self._taken is not None:
-            self._taken.discard(id)
-            await self._write("delete from takeovers where scope = ? and id = ?", self._scope, id)
+    async def newest_mark(self, id: str) -> str | None:
+        """Return the mark of the last takeover."""
+        found = await self._ask("select max(mark) from marks where scope = ? and id = ?", self._scope, id)
+        return found[0][0] if found else None
+
+    async def stored(self, id: str, mark: str) -> None:
+        """Note that a state has an entry with this mark."""
+        if await self._ask("select 1 from marks where scope = ? and id = ? and mark = ? and not is_stored", self._scope, id, mark):
+            await self._write("update marks set is_stored = true where scope = ? and id = ? and mark = ?", self._scope, id, mark)
+
+    async def claim(self, id: str) -> None:
+        """Note that this run decides about what was taken over."""
+        if await self.newest_mark(id):
+            await self._write("update marks set run = ? where scope = ? and id = ?", self._run, self._scope, id)
+
+    async def is_stale(self, id: str, mark: str | None) -> bool:
+        """Say whether there is a greater mark of this run, or in a state."""
+        asked = "select 1 from marks where scope = ? and id = ? and mark > ? and (is_stored or run = ?)"
+        found = await self._ask(asked, self._scope, id, mark or "", self._run)
+        return bool(found) or self._marks.get(id, "") > (mark or "")
+
+    async def unmark(self, id: str) -> None:
+        """Forget all takeovers of what is gone."""
+        self._marks.pop(id, None)
+        if await self.newest_mark(id):
+            await self._write("delete from marks where scope = ? and id = ?", self._scope, id)
 
     async def forget(self, number: str) -> None:
         """Drop a creation."""
@@ -164,11 +201,15 @@ class SqliteJournal:
     def replied(self, id: str) -> None:
         """Note that the engine was told the id."""
         self._replied.update(number for number, made in self._own.items() if made == id)
+        if id in self._marks:
+            self._told[id] = self._marks[id]
 
     async def ended(self) -> None:
         """Drop the creations that the engine was told, and so has stored."""
         for number in list(self._replied):
             self._drop(number)
+        for id, mark in self._told.items():
+            await self.stored(id, mark)
         if self._writing is not None:
             await self._writing
 
@@ -260,7 +301,10 @@ class SqliteJournal:
     def _format(self, file: sqlite3.Connection) -> None:
         """Bring the file to its form, unless another process has just done that, and noted something already."""
         with _transaction(file):
-            if file.execute("pragma user_version").fetchone() < (FORMAT,):
+            (version,) = file.execute("pragma user_version").fetchone()
+            if version < _LAST_CREATIONS:
+                file.execute("drop table if exists creations")
+            if version < FORMAT:
                 for statement in _TABLES:
                     file.execute(statement)
 
@@ -278,11 +322,11 @@ class SqliteJournal:
             for sql, values in statements:
                 file.execute(sql, values)
 
-    def _find(self, condition: str, value: str) -> list[Unfinished]:
-        columns = "number, urn, path, name, is_name_generated, digest, before, server_date, sent_at, id, writer, key"
-        asked = f"select {columns} from creations where {condition} and scope = ?2 order by sent_at, rowid"
+    def _read(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         assert self._reader is not None
-        rows = self._reader.execute(asked, (value, self._scope)).fetchall()
+        return self._reader.execute(sql, values).fetchall()
+
+    def _unfinished(self, rows: list[Any]) -> list[Unfinished]:
         now = self._wall_clock()
         return [
             Unfinished(
@@ -306,11 +350,7 @@ class SqliteJournal:
             if found is None or (found[0] != self._writer and self._is_alive(found[0])):
                 return False
             file.execute("update creations set writer = ?, id = ? where number = ?", (self._writer, id, number))
-            file.execute("insert or ignore into takeovers values (?, ?)", (self._scope, id))
             return True
-
-    def _takeovers(self) -> set[str]:
-        return {id for (id,) in self._connected().execute("select id from takeovers where scope = ?", (self._scope,))}
 
     def _list(self) -> dict[tuple[str, str | None], str]:
         asked = (
@@ -355,14 +395,15 @@ class SqliteJournal:
             self._reader = self._file = None
 
 
-def open_journal(configuration: Configuration, voice: Voice) -> SqliteJournal:
-    """Return the journal of this process."""
+def open_journal(configuration: Configuration, voice: Voice, run: str = "") -> SqliteJournal:
+    """Return the journal of this process; `run` is what its run is known by, the address of its engine."""
     return SqliteJournal(
         configuration.pulumi_home / PACKAGE,
         backend=configuration.backend,
         base_url=configuration.base_url,
         api_key=configuration.api_key,
         voice=voice,
+        run=run,
     )
 
 

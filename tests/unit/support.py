@@ -98,8 +98,8 @@ class World:
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://emulator/_emulator/")
         self.restart()
 
-    def restart(self, **settings: Any) -> None:
-        """Begin a new process of the provider."""
+    def restart(self, *, backend: str | None = "file:///state", api_key: str = "key", run: str = "", **settings: Any) -> None:
+        """Begin a new process of the provider, with a journal for this backend, key and run."""
         if settings:
             self.settings = verbs.Settings(**settings)
         client = Client(
@@ -113,10 +113,10 @@ class World:
         )
         self._clients.append(client)
         self.api: Api = client
-        journal = self._open_journal() if self._journal_directory else None
+        journal = self._open_journal(backend, api_key, run) if self._journal_directory else None
         self.provider = Provider(RESOURCES, client, self.settings, FUNCTIONS, lambda: self._now, journal)
 
-    def _open_journal(self, backend: str | None = "file:///state", api_key: str = "key") -> SqliteJournal:
+    def _open_journal(self, backend: str | None = "file:///state", api_key: str = "key", run: str = "") -> SqliteJournal:
         assert self._journal_directory is not None
         self._journals.append(
             SqliteJournal(
@@ -125,20 +125,20 @@ class World:
                 base_url="https://emulator/v2",
                 api_key=api_key,
                 voice=self.notes,
+                run=run,
                 wall_clock=self.app.world.clock.now,
             )
         )
         return self._journals[-1]
 
-    def kill(self, *, backend: str | None = "file:///state", api_key: str = "key") -> None:
+    def kill(self, **options: Any) -> None:
         """End the process of the provider without a word, and begin the one of another run."""
         if writing := self._journals[-1]._writing:
             self.run(writing)  # a killed engine leaves the provider the time for it
         life = self._journals[-1]._life
         if life is not None:
             life.close()
-        self.restart()
-        self.provider._session.journal = self._open_journal(backend, api_key)
+        self.restart(**options)
 
     async def _sleep(self, seconds: float) -> None:
         """Let the server's time pass instead of ours."""

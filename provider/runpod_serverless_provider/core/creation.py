@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .checking import MARK_KEY
 from .failures import ApiProblem, ApiUnreachable, OutcomeUnknown, ProviderFailure, Refused
 from .leftovers import Leftovers, Order, is_ours
 from .listings import Listings
@@ -47,10 +48,13 @@ class Creations:
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._leftovers = Leftovers(session, self._claimed)
 
-    async def named(self, urn: str, id: str, name: Any = None) -> None:
+    async def named(self, urn: str, id: str, outputs: Mapping[str, Any]) -> None:
         """Note that a state holds `id`: what the engine names, for whatever resource, is never taken for what a killed run left."""
         self._named.add(id)
+        name, mark = outputs.get("name"), mark_of(outputs)
         await self._session.journal.named(urn, id, name if isinstance(name, str) else None)
+        if mark is not None:
+            await self._session.journal.stored(id, mark)
 
     async def forgets(self, resource: Resource, entry: Unfinished, voice: Voice) -> bool:
         """Forget what an earlier run left where it is surely gone, and say so. What cannot be told in a moment stays."""
@@ -172,6 +176,12 @@ class Creations:
         if ours and len(named) > 1:
             raise doubt.advised(_advice(order, ids))
         return (ours[0] if ours else None), ids
+
+
+def mark_of(outputs: Mapping[str, Any]) -> str | None:
+    """Return the mark of an entry of the state."""
+    mark = outputs.get(MARK_KEY)
+    return mark if isinstance(mark, str) else None
 
 
 def _advice(order: Order, ids: Sequence[str]) -> str:

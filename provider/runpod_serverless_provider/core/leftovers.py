@@ -270,6 +270,6 @@ def _refused(order: Order, ids: list[str], why: str) -> Refused:
     commands = dict.fromkeys((f"`{order.import_line} {one}`", f"`pulumi refresh --import-pending-creates '{order.urn}' {one}`"))
     return Refused(
         f"an earlier run that did not end in order created the {noun} {found} for this resource, {why}; nothing was sent. If the stack "
-        f"holds it (`pulumi stack --show-ids`), run `pulumi refresh`. If not, and it is this resource, take it over with "
-        f"{', or with '.join(commands)}; else delete it in the Runpod console. Then run `pulumi up` again."
+        "holds it (`pulumi stack --show-ids`), run `pulumi refresh`. If not, and the stack has no other one for this resource, take it "
+        f"over with {', or with '.join(commands)}; else delete it in the Runpod console. Then run `pulumi up` again."
     )

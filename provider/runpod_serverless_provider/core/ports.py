@@ -158,16 +158,28 @@ class Journal(Protocol):
         """Note what the answer named."""
 
     async def take(self, number: str, id: str) -> bool:
-        """Make an unfinished creation this process's own; False where it is gone, or another process was faster.
+        """Make an unfinished creation this process's own; False where it is gone, or another process was faster."""
 
-        That it was taken over outlives its being named: see `was_taken_over`.
+    async def mark(self, id: str) -> str:
+        """Return a mark, greater than all before, for the state's entry of an object that is taken over.
+
+        The state may hold the object already. Then that entry is to be deleted now or later, and the object is not: see `is_stale`.
         """
 
-    async def was_taken_over(self, id: str) -> bool:
-        """Say whether a run took `id` for what an earlier one left, while the state may have held it all the same."""
+    async def newest_mark(self, id: str) -> str | None:
+        """Return the mark of the last takeover."""
 
-    async def settle_takeover(self, id: str) -> None:
-        """Forget a takeover: the state holds the object once."""
+    async def stored(self, id: str, mark: str) -> None:
+        """Note that a state has an entry with this mark."""
+
+    async def claim(self, id: str) -> None:
+        """Note that this run decides anew about what was taken over: until then what it has stays."""
+
+    async def is_stale(self, id: str, mark: str | None) -> bool:
+        """Say whether an entry with this mark is one of the past, beside which the state has, or this run makes, a newer one."""
+
+    async def unmark(self, id: str) -> None:
+        """Forget all takeovers of what is gone."""
 
     async def forget(self, number: str) -> None:
         """Drop a creation that made nothing, or whose object is gone."""
@@ -212,11 +224,25 @@ class NoJournal:
         """Keep nothing."""
         return False
 
-    async def was_taken_over(self, id: str) -> bool:
+    async def mark(self, id: str) -> str:
+        """Keep nothing."""
+        return ""
+
+    async def newest_mark(self, id: str) -> str | None:
+        """Keep nothing."""
+        return None
+
+    async def stored(self, id: str, mark: str) -> None:
+        """Keep nothing."""
+
+    async def claim(self, id: str) -> None:
+        """Keep nothing."""
+
+    async def is_stale(self, id: str, mark: str | None) -> bool:
         """Keep nothing."""
         return False
 
-    async def settle_takeover(self, id: str) -> None:
+    async def unmark(self, id: str) -> None:
         """Keep nothing."""
 
     async def forget(self, number: str) -> None:

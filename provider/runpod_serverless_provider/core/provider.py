@@ -12,6 +12,7 @@ from typing import Any, Final
 from .checking import (
     DEFAULTS_KEY,
     GENERATED_KEY,
+    MARK_KEY,
     OWED_KEY,
     as_written,
     check,
@@ -21,7 +22,7 @@ from .checking import (
     require_checked,
     strategy_of,
 )
-from .creation import Creations
+from .creation import Creations, mark_of
 from .deletions import Deletions
 from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType, ProviderFailure, Unreadable
 from .function import Function, listed_of
@@ -80,14 +81,11 @@ class Provider:
         self._session = Session(api, settings, clock, journal)
         for resource in self._resources.values():
             self._session.part(Listings).tie(resource.path, resource.also_changes)
-        self._taken_over: set[str] = set()
         self._replacements: dict[str, Task] = {}
         self._refreshed: dict[str, Mapping[str, Any]] = {}
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
-        self._urns: dict[str, str] = {}
         self._replaced: set[str] = set()
-        self._departing: set[str] = set()
         self._changed: set[str] = set()
         self._adopted: set[str] = set()
 
@@ -124,7 +122,6 @@ class Provider:
             self._prior[request.urn] = _leaves(resource, request.olds)
         elif request.urn in self._prior:  # the engine asks anew, without olds, where it replaces
             self._replaced.add(request.urn)
-            self._departing.add(request.urn)
             refused = tuple(resource.replacement(self._prior.pop(request.urn)))
             return Checked(checked.inputs, (*checked.failures, *refused))
         return checked
@@ -134,7 +131,7 @@ class Provider:
         resource = self._resource(request.token)
         outputs, old_inputs = _readable(resource, request.outputs), as_written(request.old_inputs)
         request = replace(request, outputs=outputs, old_inputs=old_inputs, news=as_written(request.news))
-        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs)
         resource.noted(request.id, request.outputs, self._session)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         is_replaced = any(step.replaces for step in steps)
@@ -142,15 +139,12 @@ class Provider:
         is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
         if not is_of_refresh:
             self._living[request.urn] = request.id
-            self._urns[request.id] = request.urn
             self._replacements.pop(request.urn, None)
             self._replaced.discard(request.urn)
-            self._departing.discard(request.urn)
         if is_replaced and not is_of_refresh:
             task = Task(self._session, request.voice, planned, request.outputs, tuple(steps))
             self._replacements[request.urn] = task
             self._replaced.add(request.urn)
-            self._departing.add(request.urn)
             await resource.forewarn(request.id, task)
         hollow = [step.facts for step in steps if step.new is UNKNOWN and step.facts.nested is not None and not is_replaced]
         for item in hollow:
@@ -171,13 +165,17 @@ class Provider:
         request = replace(request, inputs=as_written(request.inputs))
         resource = self._resource(request.token)
         require_checked(resource, request.inputs, request.secrets)
+        journal = self._session.journal
+        left = await journal.unfinished(request.urn)
+        if not request.preview:
+            await asyncio.gather(*(journal.claim(entry.id) for entry in left if entry.id))
         planned = _leaves(resource, request.inputs)
         defaulted = defaults_of(request.inputs)
         task = Task(self._session, request.voice, planned, {}, None, defaulted, request.secrets)
         resolved = await resource.resolve(task)
         secrets = resource.secrets(request.secrets)
         # What an earlier run left is this stack's own, and not to be adopted, which would never delete it.
-        is_open = contains_unknown(planned) or bool(await self._session.journal.unfinished(request.urn))
+        is_open = contains_unknown(planned) or bool(left)
         replaced = self._living.get(request.urn) if request.urn in self._replacements else None
         adopted = None if is_open else await resource.adopt(task, replaced)
         if request.preview:
@@ -188,7 +186,6 @@ class Provider:
             self._living[request.urn] = str(adopted["id"])
             return Created(*await self._adopt(resource, task, adopted, adopted, defaulted), secrets)
         self._changed.add(_stack_of(request.urn))
-        self._departing.discard(request.urn)  # unless this succeeds, what is there stays
         order = Order(
             resource=resource,
             urn=request.urn,
@@ -211,10 +208,9 @@ class Provider:
         self._living[request.urn] = str(found["id"])
         if made.is_taken_over:
             if not made.is_own:
-                self._taken_over.add(str(found["id"]))
                 said = f"took over the {resource.noun} {str(found['id'])!r}, which an earlier run created that did not end in order"
                 await request.voice.inform(said)
-            identifier, outputs = await self._adopt(resource, task, found, resolved, defaulted)
+            identifier, outputs = await self._adopt(resource, task, found, resolved, defaulted, is_own=made.is_own)
             await self._await_ready(resource, identifier, task, request.timeout_seconds, outputs, secrets)
             return Created(identifier, outputs, secrets)
         identifier = str(found["id"])
@@ -260,23 +256,29 @@ class Provider:
         adopted: Mapping[str, Any],
         resolved: Mapping[str, Any],
         defaulted: frozenset[str],
+        *,
+        is_own: bool = False,
     ) -> tuple[str, dict[str, Any]]:
-        """Take over an object that exists and bring it to what is planned."""
+        """Take over an object that exists and bring it to what is planned.
+
+        Unless this process created it, the state may have an entry for it, which is to be deleted then.
+        """
         identifier = str(adopted["id"])
+        mark = None if is_own else await self._session.journal.mark(identifier)
         with Unreadable.of(f"the {resource.noun} {identifier!r}"):
             outputs = self._outputs(resource, adopted, task.planned, resolved, defaulted)
         steps = compare(resource.inputs, task.planned, task.planned, _leaves(resource, outputs), strategy_of(task.planned))
         task = Task(self._session, task.voice, task.planned, outputs, tuple(steps))
         outputs, _ = await self._patch(resource, identifier, task, defaulted)
         resource.noted(identifier, outputs, self._session)
-        return identifier, outputs
+        return identifier, {**outputs, **({MARK_KEY: mark} if mark else {})}
 
     async def update(self, request: Update) -> Updated:
         """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
         resource = self._resource(request.token)
         outputs, old_inputs = _readable(resource, request.outputs), as_written(request.old_inputs)
         request = replace(request, outputs=outputs, old_inputs=old_inputs, news=as_written(request.news))
-        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs)
         require_checked(resource, request.news, request.secrets, request.old_inputs)
         planned, steps = _steps(resource, request.old_inputs, request.outputs, request.news, request.ignore_changes)
         secrets, defaulted = resource.secrets(request.secrets), defaults_of(request.news)
@@ -287,6 +289,7 @@ class Provider:
         self._changed.add(_stack_of(request.urn))
         outputs, since = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
+        outputs |= _mark_in(request.outputs)
         # Without steps the engine asks to wait on.
         if not steps or OWED_KEY in request.outputs or any(not step.is_state_only for step in steps):
             task = replace(task, since=since)
@@ -328,18 +331,22 @@ class Provider:
         """
         resource = self._resource(request.token)
         request = replace(request, inputs=as_written(request.inputs), outputs=_readable(resource, request.outputs))
-        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs)
         try:
             found = await self._listed(resource, request) or await self._get(resource, request.id, request.voice)
         except ApiProblem as problem:
             if problem.status == 404:
                 return None
             raise
+        mark = _mark_in(request.outputs)
         if not request.outputs:
-            await self._session.part(Creations).named(request.urn, request.id, found.get("name"))
+            await self._session.part(Creations).named(request.urn, request.id, found)
+            newest = await self._session.journal.newest_mark(request.id)
+            mark = {MARK_KEY: newest} if newest else {}
         self._refreshed[request.urn] = request.inputs
         with Unreadable.of(f"the {resource.noun} {request.id!r}"):
             observed = await self._observed(resource, request, found)
+        observed = replace(observed, outputs={**observed.outputs, **mark})
         if OWED_KEY in request.outputs and request.inputs:
             await self._require_ready(resource, request, observed)
         return observed
@@ -415,25 +422,13 @@ class Provider:
         """Delete with 1 DELETE; what is gone already counts as deleted."""
         resource = self._resource(request.token)
         request = replace(request, old_inputs=as_written(request.old_inputs), outputs=_readable(resource, request.outputs))
-        await self._session.part(Creations).named(request.urn, request.id, request.outputs.get("name"))
+        await self._session.part(Creations).named(request.urn, request.id, request.outputs)
         living = self._living.get(request.urn, request.id)
-        journal = self._session.journal
-        # A later run carries out a delete that was put off, after it has planned what the state holds, too, be it under another URN by now.
-        holder = self._urns.get(request.id, request.urn)
-        stays = self._living.get(holder) == request.id and holder not in self._departing
-        is_put_off = stays and await journal.was_taken_over(request.id)
-        if request.id in self._taken_over or is_put_off:
-            said = (
-                f"ended before it was sure that the state holds the {resource.noun} {request.id!r}, so it was taken over and stays"
-            )
-            await request.voice.warn(f"an earlier run {said}; it was not replaced: run `pulumi up --replace` again for that")
-            await journal.settle_takeover(request.id)
-            return
-        if request.id == living and living in self._adopted:
-            said = (
-                f"the {resource.noun} {request.id!r} has just been taken over in place of itself, so it stays; it was not replaced"
-            )
-            await request.voice.warn(said)
+        # The entry is of the past, where the object was taken over since: the state has, or this run makes, another one for it.
+        is_adopted = request.id == living and living in self._adopted
+        if is_adopted or await self._session.journal.is_stale(request.id, mark_of(request.outputs)):
+            said = f"the {resource.noun} {request.id!r} was taken over in place of itself and stays; it was not replaced"
+            await request.voice.warn(said if is_adopted else f"{said}: run `pulumi up --replace` again for that")
             return
         self._changed.add(_stack_of(request.urn))
         prior = _leaves(resource, request.old_inputs)
@@ -449,7 +444,7 @@ class Provider:
                 if problem.status != 404 and not await resource.goes_with_another(request.id, problem, task):
                     advice = resource.advice(problem, task, None)
                     raise problem.explained(f"deleting the {resource.noun} {request.id!r}", advice) from None
-        await journal.settle_takeover(request.id)
+        await self._session.journal.unmark(request.id)
 
     def replied(self, id: str) -> None:
         """Note that the engine was told what was created."""
@@ -547,6 +542,10 @@ def _require_about(found: Any, id: str) -> None:
         raise ValueError
 
 
+def _mark_in(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in outputs.items() if name == MARK_KEY}
+
+
 def _without(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Copy `values` without what stands at `path`."""
     inner = values.get(str(path[0]))
@@ -596,7 +595,7 @@ def _abandoned(resource: Resource, entry: Unfinished, held: str | None) -> str:
     else:
         advice = (
             "If the stack holds it (`pulumi stack --show-ids`), `pulumi refresh` settles this; if not, it may cost money unseen: "
-            "delete it in the Runpod console, or take it over with "
+            "delete it in the Runpod console or, where the stack has no other one for this resource, take it over with "
             f"`pulumi refresh --import-pending-creates '{urn}' {entry.id or 'ID'}`"
         )
     return f"an earlier run that did not end in order {what} for {urn}. {advice}"

@@ -78,7 +78,7 @@ async def _serve(engine_address: str | None, version: str, port_stream: int, ver
     from .wiring import Wiring
 
     engine = Engine(engine_address)
-    wiring = Wiring(version, EngineVoice(engine, "", str))
+    wiring = Wiring(version, EngineVoice(engine, "", str), engine)
     servicer = Server(connect=wiring.connect, schema=wiring.schema, version=version, engine=engine, stop=wiring.stop)
     _configure_logging(verbosity, RedactingFormatter("%(levelname)s %(name)s: %(message)s", servicer.redact))
     lifetime = Lifetime(engine)

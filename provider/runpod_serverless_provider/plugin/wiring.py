@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..api.client import Client, Timings
+    from ..engine import Engine
     from ..journal import SqliteJournal
     from .server import Core
 
 
 class Wiring:
-    """Makes cores from configurations and closes their connections at the end. `timings` are for tests."""
+    """Makes cores from configurations and closes their connections at the end. `engine` is whom they serve; `timings` are for tests."""
 
-    def __init__(self, version: str, voice: Voice | None = None, **timings: Unpack[Timings]) -> None:
+    def __init__(self, version: str, voice: Voice | None = None, engine: Engine | None = None, **timings: Unpack[Timings]) -> None:
         self._voice = voice or Silent()
         self._user_agent = f"pulumi-runpod-serverless/{version}"
+        self._engine = engine
         self._timings = timings
         self._connections = AsyncExitStack()
         self._client: Client | None = None
@@ -44,7 +46,7 @@ class Wiring:
             user_agent=self._user_agent,
             **self._timings,
         )
-        self._journal = journal = open_journal(configuration, self._voice)
+        self._journal = journal = open_journal(configuration, self._voice, self._engine.address if self._engine else "")
         self._connections.push_async_callback(client.aclose)
         self._connections.push_async_callback(journal.aclose)
         return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, journal=journal)

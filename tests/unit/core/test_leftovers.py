@@ -198,13 +198,15 @@ def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
     second = run(world, "Endpoint")
     reply(world, second)
     world.run(world.provider.ended())
-    for expected in ([first.id], []):
+    for is_planned in (True, False):
         world.kill()
-        if expected:
+        if is_planned:
             second.plan(KINDS["Endpoint"][2])
         first.delete()
-        assert [item["id"] for item in own(world, "Endpoint")] == expected
-    assert "was taken over and stays" in world.notes.everything
+        assert [item["id"] for item in own(world, "Endpoint")] == [first.id]
+    assert "was taken over in place of itself and stays" in world.notes.everything
+    second.delete()
+    assert own(world, "Endpoint") == []
 
 
 def test_a_replacement_that_deletes_first_deletes_also_what_was_once_taken_over(world):
@@ -222,41 +224,149 @@ def test_a_replacement_that_deletes_first_deletes_also_what_was_once_taken_over(
     assert own(world, "Endpoint") == []
 
 
-def put_off(world):
-    """Take a live endpoint over in place of itself, in a run that fails before its deletes: the state has it as live, and to be deleted."""
-    run(world, "Endpoint")
+def put_off(world, *, is_stored=True):
+    """Take a live endpoint over in place of itself, in a run that fails before its deletes: the state has it to be deleted, and as live."""
+    old = run(world, "Endpoint")
     world.kill()
-    taken = run(world, "Endpoint")
+    live = run(world, "Endpoint")
+    if is_stored:
+        reply(world, live)
+        world.run(world.provider.ended())
     world.kill()
-    return taken
+    assert old.id == live.id
+    return old, live
+
+
+def there(world):
+    """List the ids of the endpoints."""
+    return [item["id"] for item in own(world, "Endpoint")]
 
 
 @pytest.mark.parametrize("stack", ["unit", "renamed"])
 def test_a_delete_that_was_put_off_spares_what_is_live_under_another_urn(world, stack):
     """By an alias only the live one has the new URN; by `pulumi stack rename` both have."""
-    taken = put_off(world)
-    renamed = Life(world, "Endpoint", "renamed", taken.id, taken.inputs, taken.outputs)
-    if stack == "unit":
-        assert renamed.plan(KINDS["Endpoint"][2]) == {}
-        taken.delete()
-    else:
-        assert renamed.plan(KINDS["Endpoint"][2]) == {}
-        renamed.delete()
-    assert [item["id"] for item in own(world, "Endpoint")] == [taken.id]
+    old, live = put_off(world)
+    renamed = Life(world, "Endpoint", "renamed", live.id, live.inputs, live.outputs)
+    assert renamed.plan(KINDS["Endpoint"][2]) == {}
+    (old if stack == "unit" else Life(world, "Endpoint", "renamed", old.id, old.inputs, old.outputs)).delete()
+    assert there(world) == [live.id]
+    renamed.delete()
+    assert there(world) == []
 
 
 @pytest.mark.parametrize("change", [{"gpu": "AMPERE_24"}, {"env": {"A": "2"}}], ids=["by the plan", "by an option"])
 def test_a_delete_that_was_put_off_spares_what_no_replacement_has_come_for(world, change):
     """With `--continue-on-error` the engine goes on to its deletes."""
-    taken = put_off(world)
+    old, live = put_off(world)
     program = {**KINDS["Endpoint"][2], **change}
-    taken.plan(program)
-    inputs = taken.checked(program, olds={})
+    live.plan(program)
+    inputs = live.checked(program, olds={})
     world.fault(method="POST", path="/v2/serverless", action="status", status=400)
     with pytest.raises(ApiProblem):
-        world.run(world.provider.create(verbs.Create(taken.token, taken.urn, inputs, voice=world.notes)))
+        world.run(world.provider.create(verbs.Create(live.token, live.urn, inputs, voice=world.notes)))
+    old.delete()
+    assert there(world) == [live.id]
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_delete_that_was_put_off_spares_what_a_forced_replacement_failed_for(world, is_stored):
+    """`up --replace` plans nothing. Where the run before was killed, all is as open as it was for that, and other inputs are refused."""
+    old, live = put_off(world, is_stored=is_stored)
+    inputs = live.checked({**KINDS["Endpoint"][2], "env": {"A": "2"}}, olds={})
+    world.fault(method="POST", path="/v2/serverless", action="status", status=400)
+    with pytest.raises(ApiProblem if is_stored else Refused):
+        world.run(world.provider.create(verbs.Create(live.token, live.urn, inputs, voice=world.notes)))
+    old.delete()
+    assert there(world) == [live.id]
+
+
+def test_a_delete_that_was_put_off_spares_what_no_create_was_called_for(world):
+    """The engine skips what depends on a failure, and goes on to its deletes."""
+    old, live = put_off(world)
+    program = {**KINDS["Endpoint"][2], "gpu": "AMPERE_24"}
+    live.plan(program)
+    live.checked(program, olds={})
+    old.delete()
+    assert there(world) == [live.id]
+
+
+def test_a_delete_that_was_put_off_is_spared_each_time(world):
+    """A killed engine asks for it again."""
+    old, live = put_off(world)
+    for _ in range(2):
+        live.plan(KINDS["Endpoint"][2])
+        old.delete()
+        world.kill()
+    assert there(world) == [live.id]
+    live.refresh()
+    live.up({**KINDS["Endpoint"][2], "env": {"A": "2"}})
+    old.delete()
+    assert there(world) == [live.id]
+    imported = Life(world, "Endpoint")
+    imported.take_over(live.id)
+    old.delete()
+    assert there(world) == [live.id]
+    imported.delete()
+    assert there(world) == []
+
+
+def test_a_takeover_that_no_state_has_heard_of_spares_nothing(world):
+    """The run was killed before its reply: the state has one entry, which is the live one."""
+    old, _ = put_off(world, is_stored=False)
+    old.delete()
+    assert there(world) == []
+
+
+def test_an_earlier_takeover_spares_also_where_the_last_was_not_stored(world):
+    """The state has the entry of the first, and the one from before it, which is still to be deleted."""
+    old, live = put_off(world)
+    world.run(world.provider._session.journal.mark(live.id))
+    world.kill()
+    old.delete()
+    assert there(world) == [live.id]
+    live.delete()
+    assert there(world) == []
+
+
+def test_one_run_may_have_two_processes(world):
+    """The resource has another provider by now: its old one is asked for the delete."""
+    old = run(world, "Endpoint")
+    world.kill(run="the engine")
+    former = world.provider
+    world.restart(run="the engine")
+    assert run(world, "Endpoint").id == old.id
+    world.provider = former
+    old.delete()
+    assert there(world) == [old.id]
+
+
+def test_a_delete_that_was_put_off_spares_what_adopted_itself(world):
+    """A volume that is looked for by its name is found in itself, when its replacement is forced."""
+    program = {**FIXED, "adoptExisting": True}
+    old = run(world, "NetworkVolume", program)
+    reply(world, old)
+    world.run(world.provider.ended())
+    world.kill()
+    live = run(world, "NetworkVolume", program)
+    assert live.id == old.id and live.outputs["adopted"] is True
+    reply(world, live)
+    world.run(world.provider.ended())
+    world.kill()
+    old.delete()
+    assert [item["id"] for item in own(world, "NetworkVolume")] == [old.id]
+
+
+def test_an_option_that_deletes_a_dependent_first_deletes_what_was_once_taken_over(world):
+    """The engine deletes it before it is registered: the plan was an update."""
+    run(world, "Endpoint")
+    world.kill()
+    taken = run(world, "Endpoint")
+    reply(world, taken)
+    world.run(world.provider.ended())
+    world.kill()
+    taken.plan({**KINDS["Endpoint"][2], "env": {"A": "2"}})
     taken.delete()
-    assert [item["id"] for item in own(world, "Endpoint")] == [taken.id]
+    assert own(world, "Endpoint") == []
 
 
 def test_a_name_that_autonaming_proposes_is_no_proof(world, monkeypatch):
@@ -549,7 +659,7 @@ def test_what_was_taken_over_is_not_deleted_for_its_own_replacement(world):
     assert second.id == first.id
     first.delete()
     assert [item["id"] for item in own(world, "Endpoint")] == [first.id]
-    assert "was taken over and stays" in world.notes.everything
+    assert "was taken over in place of itself and stays" in world.notes.everything
 
 
 def test_a_replacement_takes_over_what_a_killed_replacement_made(world):
@@ -785,7 +895,7 @@ def test_without_a_journal_nothing_is_known_of_other_runs():
         == asyncio.run(journal.abandoned("urn:pulumi:dev::app::"))
         == []
     )
-    assert not asyncio.run(journal.was_taken_over("e1"))
+    assert not asyncio.run(journal.is_stale("e1", None)) and asyncio.run(journal.newest_mark("e1")) is None
 
 
 def test_what_a_killed_run_created_is_not_adopted(world):

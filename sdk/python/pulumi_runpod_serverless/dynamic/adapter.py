@@ -25,7 +25,7 @@ from runpod_serverless_provider.signatures import EXACT_INTEGER_LIMIT, SECRET, S
 
 from . import NAME_KEY, PROVIDER_KEY, SECRETS_KEY, STACK_KEY
 from .partial import tell
-from .process import Process
+from .process import IMPORTS, Process
 
 FAILED_KEY: Final = "__failed"
 """Why the creation of this resource did not finish; the next plan updates it."""
@@ -88,7 +88,7 @@ def _about(
         except Exception as problem:  # noqa: BLE001 - the last line of defence
             text = worded(problem)
             if isinstance(problem, OutcomeUnknown) and "pulumi import" in text:
-                text += " What is imported belongs to the native plugin; docs/dynamic.md shows how it comes back to this door."
+                text += f" {IMPORTS}"
         raise RunpodError(matter.said(text))
 
     return handle

@@ -32,6 +32,8 @@ from .closing import InPlace, heed_cancel
 
 _POLL_SECONDS: Final = 0.5
 _THREADS: Final = 64
+IMPORTS: Final = "What is imported belongs to the native plugin; docs/dynamic.md shows how it comes back to this door."
+"""What an advice to import has to say besides."""
 
 _Answer = TypeVar("_Answer")
 
@@ -73,7 +75,7 @@ class Process:
                 self._client = Client(
                     base_url=resolved.base_url, jobs_url=resolved.jobs_url, api_key=resolved.api_key, user_agent=agent
                 )
-                journal = open_journal(resolved, EngineVoice(self.engine, "", str))
+                journal = open_journal(resolved, EngineVoice(self.engine, "", str), self.engine.address)
                 self._core = Provider(RESOURCES, self._client, resolved.settings, journal=journal)
             return self._core
 
@@ -92,6 +94,8 @@ class Process:
 
     def _cancelled(self) -> None:
         self._cancels.came(is_at_rest=not self._under_way)
+        if self._core is not None and self._cancels.are_orderly:
+            self.run(self._core.tell_abandoned(EngineVoice(self.engine, "", lambda text: f"{text}. {IMPORTS}")))
         if os.name == "nt":  # whose signal leaves no time for more
             self._ended()
 
@@ -101,8 +105,8 @@ class Process:
             asyncio.run_coroutine_threadsafe(self._noted(self._closed()), self._loop).result(SIGNAL_GRACE_SECONDS)
 
     async def _closed(self) -> None:
-        """Count as stored what the engine has stored. Where Cancels are not seen, each end that is asked for is one in order."""
-        if self._core is not None and (self._cancels.are_orderly or not self._sees_cancels):
+        """Count as stored what the engine has stored. Where Cancels are not seen, nothing tells: later calls will, by the ids they name."""
+        if self._core is not None and self._cancels.are_orderly:
             asyncio.get_running_loop().set_default_executor(InPlace())
             await self._core.ended()
 
