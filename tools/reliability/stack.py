@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
+from runpod_serverless_provider.core.checking import without_internals
 from runpod_serverless_provider.plugin.server import Server
 from runpod_serverless_provider.proto import Struct, provider_pb2
 from runpod_serverless_provider.signatures import SIGNATURE_KEY, UNKNOWN_STRING
@@ -266,7 +267,7 @@ class Stack:
 
     def _compare(self, name: str, foreseen: Struct, made: Struct) -> None:
         """Hold what a preview said against what came."""
-        before, after = MessageToDict(foreseen), MessageToDict(made)
+        before, after = (without_internals(MessageToDict(outputs)) for outputs in (foreseen, made))
         for key, value in before.items():
             if value != after.get(key) and not _holds_unknown(value):
                 self.wrong.append(f"the preview of {name} foresaw {key} = {value!r}, but it is {after.get(key)!r}")

@@ -285,7 +285,7 @@ class Provider:
         task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), defaulted, request.secrets)
         if request.preview:
             predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
-            return Updated({**predicted, **resource.derived(planned, defaulted)}, secrets)
+            return Updated({**predicted, **resource.derived(planned, defaulted), **_mark_in(request.outputs)}, secrets)
         self._changed.add(_stack_of(request.urn))
         outputs, since = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
