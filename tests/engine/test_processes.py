@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pulumi
 import pytest
+from pulumi import automation
 
+import pulumi_runpod_serverless as runpod
 from engine.harness import Stack
-from engine.programs import ENDPOINT, endpoint, sent
+from engine.programs import ENDPOINT, endpoint, sent, volume
 
 if TYPE_CHECKING:
     from runpod_emulator.running import Running
@@ -158,8 +161,8 @@ def test_what_a_killed_run_created_is_told_where_the_program_has_it_no_more(stac
         assert any(said in one.message for one in stack.up().diagnostics if one.severity == "warning")
 
 
-def test_a_replacement_that_fails_elsewhere_after_an_interrupt_deletes_nothing_live(stack: Stack, emulator: Running) -> None:
-    """After ^C it is not sure what the state holds, so `--replace` takes the live endpoint over; its delete is put off to the next run."""
+def _interrupted(stack: Stack, emulator: Running) -> str:
+    """Interrupt an `up` when its endpoint `api` is there, so that it is not sure what the state holds, and give that one's URN."""
     stack.write({"api": endpoint(), "slow": endpoint(name="slow")})
     emulator.fault("delay", "POST", "/v2/serverless", name="slow", seconds=2)
     with _under_way(stack, emulator, requests=2) as process:
@@ -167,12 +170,80 @@ def test_a_replacement_that_fails_elsewhere_after_an_interrupt_deletes_nothing_l
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     (api,) = [one for one in stack.state() if one["urn"].endswith("::api")]
+    return str(api["urn"])
+
+
+def _put_off(stack: Stack, emulator: Running) -> str:
+    """Let `--replace` take the live endpoint over in place of itself, and fail elsewhere: the state has it as live, and to be deleted."""
+    urn = _interrupted(stack, emulator)
     stack.write({"api": endpoint(), "slow": endpoint(name="slow"), "bad": endpoint(name="bad")})
     emulator.fault("status", "POST", "/v2/serverless", name="bad", status=400, detail="no")
-    stack.up("--replace", api["urn"], exit_code=1)
+    stack.up("--replace", urn, exit_code=1)
+    assert sorted(one.get("delete", False) for one in stack.state() if one["urn"] == urn) == [False, True]
+    return urn
+
+
+def test_a_replacement_that_fails_elsewhere_after_an_interrupt_deletes_nothing_live(stack: Stack, emulator: Running) -> None:
+    """Its delete is put off to the next run, which spares the live endpoint, and has all there is."""
+    _put_off(stack, emulator)
     stack.up()
     assert _recorded(stack) == _existing(emulator)
     assert len(_existing(emulator)) == 3
+
+
+@pytest.mark.parametrize("is_put_off", [True, False])
+def test_a_resource_that_has_another_provider_by_now_is_deleted_by_none(
+    stack: Stack, emulator: Running, *, is_put_off: bool
+) -> None:
+    """The delete is asked of the process of the old provider, which is told nothing of the live one."""
+    urn = (_put_off if is_put_off else _interrupted)(stack, emulator)
+    provider = {"type": "pulumi:providers:runpod-serverless"}
+    stack.write({"own": provider, "api": endpoint({"provider": "${own}"}), "slow": endpoint(name="slow")})
+    done = stack.up(*([] if is_put_off else ["--replace", urn]))
+    assert any("was taken over in place of itself and stays" in text for text in done.said("warning"))
+    assert _recorded(stack) == _existing(emulator)
+    assert len(_existing(emulator)) == 2
+    stack.destroy()
+    assert _existing(emulator) == []
+
+
+def test_what_the_engine_skips_is_not_deleted(stack: Stack, emulator: Running) -> None:
+    """With `--continue-on-error` it carries out a delete that was put off, although the replacement that it planned did not come."""
+    urn = _put_off(stack, emulator)
+    emulator.fault("status", "POST", "/v2/serverless", name="bad", status=400, detail="no", times=None)
+
+    def program() -> None:
+        runpod.Endpoint("slow", name="slow", image="me/worker:1")
+        bad = runpod.Endpoint("bad", name="bad", image="me/worker:1")
+        runpod.Endpoint("api", image="me/worker:2", opts=pulumi.ResourceOptions(depends_on=[bad]))
+
+    with pytest.raises(automation.CommandError):
+        stack.inline(program).up(continue_on_error=True)
+    (api,) = [one for one in stack.state() if one["urn"] == urn]
+    assert _recorded(stack) == _existing(emulator)
+    assert api["id"] in _existing(emulator)
+
+
+def test_what_was_taken_over_is_deleted_with_what_it_depends_on(stack: Stack, emulator: Running) -> None:
+    """The engine deletes a dependent before it registers it, if an option makes it a replacement; to the provider it is an update."""
+
+    def program(size: int) -> dict[str, object]:
+        return {
+            "data": volume({"deleteBeforeReplace": True, "replaceOnChanges": ["size"]}, size=size),
+            "api": endpoint({"replaceOnChanges": ["env"]}, env={"DATA": "${data.id}"}),
+        }
+
+    stack.write(program(20))
+    emulator.fault("delay", "POST", "/v2/serverless", seconds=2)
+    with _under_way(stack, emulator) as process:
+        process.kill()
+        process.wait()
+    _wait(lambda: not _plugins(stack), 20)
+    _next_run_owns_all(stack, emulator)
+    (before,) = _existing(emulator)
+    stack.write(program(30))
+    stack.up()
+    assert _recorded(stack) == _existing(emulator) != [before]
 
 
 def test_a_forced_replacement_creates_anew(stack: Stack, emulator: Running) -> None:
