@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -33,6 +34,11 @@ class Engine:
     def address(self) -> str:
         """Where the engine listens; empty when that is not known."""
         return self._address
+
+    @property
+    def run(self) -> str:
+        """What tells this run from others, the same in each process that serves it; empty when that is not known."""
+        return f"{self._address} {os.getppid()}" if self._address else ""  # a port alone comes again
 
     async def connect(self, address: str) -> None:
         """Talk to the engine at `address` from now on."""

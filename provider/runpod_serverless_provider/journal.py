@@ -39,8 +39,8 @@ _TABLES: Final = (
     "create index if not exists creations_by_urn on creations (scope, urn)",
     """
     create table marks (
-        scope text not null, id text not null, mark text not null, run text not null, is_stored integer not null,
-        primary key (scope, id, mark)
+        scope text not null, urn text not null, id text not null, mark text not null, run text not null, is_stored integer not null,
+        primary key (scope, urn, id, mark)
     ) strict
     """,
     f"pragma user_version = {FORMAT}",
@@ -82,8 +82,8 @@ class SqliteJournal:
         self._life: sqlite3.Connection | None = None
         self._is_useless = False
         self._open: dict[tuple[str, str | None], str] | None = None
-        self._marks: dict[str, str] = {}
-        self._told: dict[str, str] = {}
+        self._marks: dict[tuple[str, str], str] = {}
+        self._told: dict[tuple[str, str], str] = {}
         self._own: dict[str, str] = {}
         self._replied: set[str] = set()
         self._waiting: list[tuple[_Statement, asyncio.Future[None]]] = []
@@ -150,40 +150,47 @@ class SqliteJournal:
         self._own[number] = id
         return True
 
-    async def mark(self, id: str) -> str:
+    async def mark(self, urn: str, id: str) -> str:
         """Return a mark for what is taken over: microseconds, so that it is greater also than one of another machine."""
-        newest = max(await self.newest_mark(id) or "", self._marks.get(id, ""))
-        stamp = max(int(self._wall_clock() * 1e6), int(newest or 0) + 1)
-        self._marks[id] = mark = f"{stamp:016}"
-        await self._write("insert into marks values (?, ?, ?, ?, false)", self._scope, id, mark, self._run)
+        newest = max(await self.newest_mark(urn, id) or "0", self._marks.get((urn, id), "0"))
+        mark = f"{max(int(self._wall_clock() * 1e6), int(newest) + 1):016}"
+        self._marks[urn, id] = mark
+        await self._write("insert into marks values (?, ?, ?, ?, ?, false)", self._scope, urn, id, mark, self._run)
         return mark
 
-    async def newest_mark(self, id: str) -> str | None:
+    async def newest_mark(self, urn: str, id: str) -> str | None:
         """Return the mark of the last takeover."""
-        found = await self._ask("select max(mark) from marks where scope = ? and id = ?", self._scope, id)
+        found = await self._ask("select max(mark) from marks where scope = ? and urn = ? and id = ?", self._scope, urn, id)
         return found[0][0] if found else None
 
-    async def stored(self, id: str, mark: str) -> None:
-        """Note that a state has an entry with this mark."""
-        if await self._ask("select 1 from marks where scope = ? and id = ? and mark = ? and not is_stored", self._scope, id, mark):
+    async def stored(self, urn: str, id: str, mark: str) -> None:
+        """Note that a state has an entry with this mark, also where another journal made it, or it was for another URN."""
+        self._marks[urn, id] = max(self._marks.get((urn, id), ""), mark)
+        key = (self._scope, urn, id, mark)
+        if not await self._ask("select 1 from marks where scope = ? and urn = ? and id = ? and mark = ? and is_stored", *key):
+            await self._write("insert or ignore into marks values (?, ?, ?, ?, ?, true)", *key, self._run)
             await self._write("update marks set is_stored = true where scope = ? and id = ? and mark = ?", self._scope, id, mark)
 
-    async def claim(self, id: str) -> None:
+    async def claim(self, urn: str) -> None:
         """Note that this run decides about what was taken over."""
-        if await self.newest_mark(id):
-            await self._write("update marks set run = ? where scope = ? and id = ?", self._run, self._scope, id)
+        if await self._ask("select 1 from marks where scope = ? and urn = ? limit 1", self._scope, urn):
+            await self._write("update marks set run = ? where scope = ? and urn = ?", self._run, self._scope, urn)
 
-    async def is_stale(self, id: str, mark: str | None) -> bool:
-        """Say whether there is a greater mark of this run, or in a state."""
-        asked = "select 1 from marks where scope = ? and id = ? and mark > ? and (is_stored or run = ?)"
-        found = await self._ask(asked, self._scope, id, mark or "", self._run)
-        return bool(found) or self._marks.get(id, "") > (mark or "")
+    async def is_stale(self, urn: str, id: str, mark: str | None, *, is_planned: bool = False, is_new: bool = False) -> bool:
+        """Say whether a greater mark is known to this process, or is of this run or in a state."""
+        if self._marks.get((urn, id), "") > (mark or ""):
+            return True
+        if is_planned:
+            return False
+        asked = "select 1 from marks where scope = ? and urn = ? and id = ? and mark > ? and (is_stored or run = ? or ?)"
+        return bool(await self._ask(asked, self._scope, urn, id, mark or "", self._run, is_new))
 
-    async def unmark(self, id: str) -> None:
-        """Forget all takeovers of what is gone."""
-        self._marks.pop(id, None)
-        if await self.newest_mark(id):
-            await self._write("delete from marks where scope = ? and id = ?", self._scope, id)
+    async def unmark(self, urn: str, id: str) -> None:
+        """Forget the takeovers of what is gone."""
+        self._marks.pop((urn, id), None)
+        self._told.pop((urn, id), None)
+        if await self.newest_mark(urn, id):
+            await self._write("delete from marks where scope = ? and urn = ? and id = ?", self._scope, urn, id)
 
     async def forget(self, number: str) -> None:
         """Drop a creation."""
@@ -201,15 +208,14 @@ class SqliteJournal:
     def replied(self, id: str) -> None:
         """Note that the engine was told the id."""
         self._replied.update(number for number, made in self._own.items() if made == id)
-        if id in self._marks:
-            self._told[id] = self._marks[id]
+        self._told.update({key: mark for key, mark in self._marks.items() if key[1] == id})
 
     async def ended(self) -> None:
         """Drop the creations that the engine was told, and so has stored."""
         for number in list(self._replied):
             self._drop(number)
-        for id, mark in self._told.items():
-            await self.stored(id, mark)
+        for (urn, id), mark in self._told.items():
+            await self.stored(urn, id, mark)
         if self._writing is not None:
             await self._writing
 
@@ -396,7 +402,7 @@ class SqliteJournal:
 
 
 def open_journal(configuration: Configuration, voice: Voice, run: str = "") -> SqliteJournal:
-    """Return the journal of this process; `run` is what its run is known by, the address of its engine."""
+    """Return the journal of this process; `run` is what its run is known by."""
     return SqliteJournal(
         configuration.pulumi_home / PACKAGE,
         backend=configuration.backend,

@@ -200,7 +200,7 @@ def test_a_resource_that_has_another_provider_by_now_is_deleted_by_none(
     provider = {"type": "pulumi:providers:runpod-serverless"}
     stack.write({"own": provider, "api": endpoint({"provider": "${own}"}), "slow": endpoint(name="slow")})
     done = stack.up(*([] if is_put_off else ["--replace", urn]))
-    assert any("was taken over in place of itself and stays" in text for text in done.said("warning"))
+    assert any("has taken it over in place of itself" in text for text in done.said("warning"))
     assert _recorded(stack) == _existing(emulator)
     assert len(_existing(emulator)) == 2
     stack.destroy()

@@ -54,7 +54,7 @@ class Creations:
         name, mark = outputs.get("name"), mark_of(outputs)
         await self._session.journal.named(urn, id, name if isinstance(name, str) else None)
         if mark is not None:
-            await self._session.journal.stored(id, mark)
+            await self._session.journal.stored(urn, id, mark)
 
     async def forgets(self, resource: Resource, entry: Unfinished, voice: Voice) -> bool:
         """Forget what an earlier run left where it is surely gone, and say so. What cannot be told in a moment stays."""

@@ -160,26 +160,30 @@ class Journal(Protocol):
     async def take(self, number: str, id: str) -> bool:
         """Make an unfinished creation this process's own; False where it is gone, or another process was faster."""
 
-    async def mark(self, id: str) -> str:
-        """Return a mark, greater than all before, for the state's entry of an object that is taken over.
+    async def mark(self, urn: str, id: str) -> str:
+        """Return a mark, greater than all before, for the entry of `urn` that a state gets for an object that is taken over.
 
-        The state may hold the object already. Then that entry is to be deleted now or later, and the object is not: see `is_stale`.
+        The state may have an entry for it already. Then that one is to be deleted, now or later, and the object is not: see `is_stale`.
         """
 
-    async def newest_mark(self, id: str) -> str | None:
-        """Return the mark of the last takeover."""
+    async def newest_mark(self, urn: str, id: str) -> str | None:
+        """Return the mark of the last takeover for `urn`."""
 
-    async def stored(self, id: str, mark: str) -> None:
-        """Note that a state has an entry with this mark."""
+    async def stored(self, urn: str, id: str, mark: str) -> None:
+        """Note that a state has an entry of `urn` with this mark."""
 
-    async def claim(self, id: str) -> None:
-        """Note that this run decides anew about what was taken over: until then what it has stays."""
+    async def claim(self, urn: str) -> None:
+        """Note that this run decides about `urn` anew: until then what was taken over for it stays."""
 
-    async def is_stale(self, id: str, mark: str | None) -> bool:
-        """Say whether an entry with this mark is one of the past, beside which the state has, or this run makes, a newer one."""
+    async def is_stale(self, urn: str, id: str, mark: str | None, *, is_planned: bool = False, is_new: bool = False) -> bool:
+        """Say whether an entry with this mark is one of the past, beside which the state has, or this run makes, a newer one.
 
-    async def unmark(self, id: str) -> None:
-        """Forget all takeovers of what is gone."""
+        `is_planned`: this process has planned with the entry, as is done only with the newest of a state. `is_new`: this process was asked
+        to check `urn` as if nothing were there.
+        """
+
+    async def unmark(self, urn: str, id: str) -> None:
+        """Forget the takeovers for `urn` of what is gone."""
 
     async def forget(self, number: str) -> None:
         """Drop a creation that made nothing, or whose object is gone."""
@@ -224,25 +228,25 @@ class NoJournal:
         """Keep nothing."""
         return False
 
-    async def mark(self, id: str) -> str:
+    async def mark(self, urn: str, id: str) -> str:
         """Keep nothing."""
         return ""
 
-    async def newest_mark(self, id: str) -> str | None:
+    async def newest_mark(self, urn: str, id: str) -> str | None:
         """Keep nothing."""
         return None
 
-    async def stored(self, id: str, mark: str) -> None:
+    async def stored(self, urn: str, id: str, mark: str) -> None:
         """Keep nothing."""
 
-    async def claim(self, id: str) -> None:
+    async def claim(self, urn: str) -> None:
         """Keep nothing."""
 
-    async def is_stale(self, id: str, mark: str | None) -> bool:
+    async def is_stale(self, urn: str, id: str, mark: str | None, *, is_planned: bool = False, is_new: bool = False) -> bool:
         """Keep nothing."""
         return False
 
-    async def unmark(self, id: str) -> None:
+    async def unmark(self, urn: str, id: str) -> None:
         """Keep nothing."""
 
     async def forget(self, number: str) -> None:

@@ -85,6 +85,8 @@ class Provider:
         self._refreshed: dict[str, Mapping[str, Any]] = {}
         self._prior: dict[str, Leaves] = {}
         self._living: dict[str, str] = {}
+        self._planned: dict[str, tuple[str, str | None]] = {}
+        self._anew: set[str] = set()
         self._replaced: set[str] = set()
         self._changed: set[str] = set()
         self._adopted: set[str] = set()
@@ -118,6 +120,8 @@ class Provider:
         request = replace(request, olds=as_written(request.olds))
         resource = self._resource(request.token)
         checked = check(resource, self._session, request)
+        if request.urn and not request.olds:
+            self._anew.add(request.urn)
         if request.urn and request.olds:
             self._prior[request.urn] = _leaves(resource, request.olds)
         elif request.urn in self._prior:  # the engine asks anew, without olds, where it replaces
@@ -139,6 +143,7 @@ class Provider:
         is_of_refresh = self._refreshed.pop(request.urn, None) == request.news
         if not is_of_refresh:
             self._living[request.urn] = request.id
+            self._planned[request.urn] = (request.id, mark_of(request.outputs))
             self._replacements.pop(request.urn, None)
             self._replaced.discard(request.urn)
         if is_replaced and not is_of_refresh:
@@ -168,7 +173,7 @@ class Provider:
         journal = self._session.journal
         left = await journal.unfinished(request.urn)
         if not request.preview:
-            await asyncio.gather(*(journal.claim(entry.id) for entry in left if entry.id))
+            await journal.claim(request.urn)
         planned = _leaves(resource, request.inputs)
         defaulted = defaults_of(request.inputs)
         task = Task(self._session, request.voice, planned, {}, None, defaulted, request.secrets)
@@ -184,7 +189,7 @@ class Provider:
         if adopted is not None:
             self._adopted.add(str(adopted["id"]))
             self._living[request.urn] = str(adopted["id"])
-            return Created(*await self._adopt(resource, task, adopted, adopted, defaulted), secrets)
+            return Created(*await self._adopt(request.urn, resource, task, adopted, adopted, defaulted), secrets)
         self._changed.add(_stack_of(request.urn))
         order = Order(
             resource=resource,
@@ -210,7 +215,7 @@ class Provider:
             if not made.is_own:
                 said = f"took over the {resource.noun} {str(found['id'])!r}, which an earlier run created that did not end in order"
                 await request.voice.inform(said)
-            identifier, outputs = await self._adopt(resource, task, found, resolved, defaulted, is_own=made.is_own)
+            identifier, outputs = await self._adopt(request.urn, resource, task, found, resolved, defaulted, is_own=made.is_own)
             await self._await_ready(resource, identifier, task, request.timeout_seconds, outputs, secrets)
             return Created(identifier, outputs, secrets)
         identifier = str(found["id"])
@@ -251,6 +256,7 @@ class Provider:
 
     async def _adopt(
         self,
+        urn: str,
         resource: Resource,
         task: Task,
         adopted: Mapping[str, Any],
@@ -261,10 +267,11 @@ class Provider:
     ) -> tuple[str, dict[str, Any]]:
         """Take over an object that exists and bring it to what is planned.
 
-        Unless this process created it, the state may have an entry for it, which is to be deleted then.
+        Unless this process did so before, the state may have an entry for it, which is to be deleted then.
         """
         identifier = str(adopted["id"])
-        mark = None if is_own else await self._session.journal.mark(identifier)
+        journal = self._session.journal
+        mark = await (journal.newest_mark(urn, identifier) if is_own else journal.mark(urn, identifier))
         with Unreadable.of(f"the {resource.noun} {identifier!r}"):
             outputs = self._outputs(resource, adopted, task.planned, resolved, defaulted)
         steps = compare(resource.inputs, task.planned, task.planned, _leaves(resource, outputs), strategy_of(task.planned))
@@ -341,7 +348,7 @@ class Provider:
         mark = _mark_in(request.outputs)
         if not request.outputs:
             await self._session.part(Creations).named(request.urn, request.id, found)
-            newest = await self._session.journal.newest_mark(request.id)
+            newest = await self._session.journal.newest_mark(request.urn, request.id)
             mark = {MARK_KEY: newest} if newest else {}
         self._refreshed[request.urn] = request.inputs
         with Unreadable.of(f"the {resource.noun} {request.id!r}"):
@@ -425,10 +432,14 @@ class Provider:
         await self._session.part(Creations).named(request.urn, request.id, request.outputs)
         living = self._living.get(request.urn, request.id)
         # The entry is of the past, where the object was taken over since: the state has, or this run makes, another one for it.
-        is_adopted = request.id == living and living in self._adopted
-        if is_adopted or await self._session.journal.is_stale(request.id, mark_of(request.outputs)):
-            said = f"the {resource.noun} {request.id!r} was taken over in place of itself and stays; it was not replaced"
-            await request.voice.warn(said if is_adopted else f"{said}: run `pulumi up --replace` again for that")
+        is_adopted, mark = request.id == living and living in self._adopted, mark_of(request.outputs)
+        is_planned, is_new = self._planned.get(request.urn) == (request.id, mark), request.urn in self._anew
+        if is_adopted or await self._session.journal.is_stale(request.urn, request.id, mark, is_planned=is_planned, is_new=is_new):
+            said = f"the {resource.noun} {request.id!r} stays: a run has taken it over in place of itself, and it was not replaced"
+            advice = (
+                "`pulumi up --replace` does that. If `pulumi stack --show-ids` shows it no more, delete it in the Runpod console"
+            )
+            await request.voice.warn(said if is_adopted else f"{said}; {advice}")
             return
         self._changed.add(_stack_of(request.urn))
         prior = _leaves(resource, request.old_inputs)
@@ -444,7 +455,7 @@ class Provider:
                 if problem.status != 404 and not await resource.goes_with_another(request.id, problem, task):
                     advice = resource.advice(problem, task, None)
                     raise problem.explained(f"deleting the {resource.noun} {request.id!r}", advice) from None
-        await self._session.journal.unmark(request.id)
+        await self._session.journal.unmark(request.urn, request.id)
 
     def replied(self, id: str) -> None:
         """Note that the engine was told what was created."""

@@ -46,7 +46,7 @@ class Wiring:
             user_agent=self._user_agent,
             **self._timings,
         )
-        self._journal = journal = open_journal(configuration, self._voice, self._engine.address if self._engine else "")
+        self._journal = journal = open_journal(configuration, self._voice, self._engine.run if self._engine else "")
         self._connections.push_async_callback(client.aclose)
         self._connections.push_async_callback(journal.aclose)
         return Provider(RESOURCES, client, configuration.settings, FUNCTIONS, journal=journal)

@@ -204,7 +204,7 @@ def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
             second.plan(KINDS["Endpoint"][2])
         first.delete()
         assert [item["id"] for item in own(world, "Endpoint")] == [first.id]
-    assert "was taken over in place of itself and stays" in world.notes.everything
+    assert "stays: a run has taken it over in place of itself" in world.notes.everything
     second.delete()
     assert own(world, "Endpoint") == []
 
@@ -320,7 +320,7 @@ def test_a_takeover_that_no_state_has_heard_of_spares_nothing(world):
 def test_an_earlier_takeover_spares_also_where_the_last_was_not_stored(world):
     """The state has the entry of the first, and the one from before it, which is still to be deleted."""
     old, live = put_off(world)
-    world.run(world.provider._session.journal.mark(live.id))
+    world.run(world.provider._session.journal.mark(live.urn, live.id))
     world.kill()
     old.delete()
     assert there(world) == [live.id]
@@ -354,6 +354,90 @@ def test_a_delete_that_was_put_off_spares_what_adopted_itself(world):
     world.kill()
     old.delete()
     assert [item["id"] for item in own(world, "NetworkVolume")] == [old.id]
+
+
+def orderly(world, *lives):
+    """End the run in order, which has told the engine of these."""
+    for life in lives:
+        reply(world, life)
+    world.run(world.provider.ended())
+    world.kill()
+
+
+@pytest.mark.parametrize("is_rebuilt", [True, False], ids=["another machine", "no disk"])
+def test_a_mark_in_the_state_counts_without_the_journal_that_made_it(world, tmp_path, is_rebuilt):
+    """As in CI, where each run has a disk of its own."""
+    old, live = put_off(world)
+    world._journal_directory = tmp_path / "another"
+    world.kill()
+    world._journals[-1]._is_useless = not is_rebuilt
+    live.plan(KINDS["Endpoint"][2])
+    old.delete()
+    assert there(world) == [live.id]
+    live.delete()
+    assert there(world) == []
+
+
+def test_an_entry_that_is_planned_with_is_none_of_the_past(world):
+    """The state is that of before the takeover again, from a backup."""
+    old, _ = put_off(world)
+    assert old.plan(KINDS["Endpoint"][2]) == {}
+    old.delete()
+    assert there(world) == []
+
+
+@pytest.mark.parametrize("kind", ["Endpoint", "NetworkVolume"])
+def test_a_delete_that_was_put_off_spares_what_the_engine_skips_or_no_create_comes_to(world, kind):
+    """`--replace` plans nothing, and the run before was killed once the state had it all: only the second Check tells of the URN."""
+    program = {**KINDS[kind][2], **({**FIXED, "adoptExisting": True} if kind == "NetworkVolume" else {})}
+    old = run(world, kind, program)
+    if kind == "NetworkVolume":
+        orderly(world, old)
+    else:
+        world.kill()
+    live = run(world, kind, program)
+    world.kill()
+    live.checked(program)
+    live.checked(program, olds={})
+    old.delete()
+    assert [item["id"] for item in own(world, kind)] == [live.id]
+
+
+def test_a_create_that_is_asked_for_again_keeps_the_mark(world):
+    """Error hooks of the engine do that."""
+    run(world, "Endpoint")
+    world.kill()
+    life = Life(world, "Endpoint")
+    inputs = life.checked(KINDS["Endpoint"][2], random_seed=b"another")
+    request = verbs.Create(life.token, life.urn, inputs, voice=world.notes)
+    first, second = (world.run(world.provider.create(request)) for _ in range(2))
+    life.id, life.inputs, life.outputs = second.id, inputs, dict(second.outputs)
+    assert first.outputs == second.outputs
+    orderly(world, life)
+    life.delete()
+    assert there(world) == []
+
+
+def test_who_owns_a_volume_deletes_it_whoever_adopted_it(world):
+    """Another resource, in this stack or another one, has an entry of its own for it."""
+    owner = run(world, "NetworkVolume", FIXED)
+    orderly(world, owner)
+    adopter = run(world, "NetworkVolume", {**FIXED, "adoptExisting": True}, name="y")
+    assert adopter.id == owner.id
+    orderly(world, adopter)
+    owner.delete()
+    assert own(world, "NetworkVolume") == []
+
+
+def test_an_import_elsewhere_makes_no_entry_one_of_the_past(world):
+    """The takeover is in no state: the run was killed before its reply."""
+    old, _ = put_off(world, is_stored=False)
+    elsewhere = Life(world, "Endpoint", "elsewhere")
+    elsewhere.take_over(old.id)
+    elsewhere.refresh()
+    world.kill()
+    old.delete()
+    assert there(world) == []
 
 
 def test_an_option_that_deletes_a_dependent_first_deletes_what_was_once_taken_over(world):
@@ -659,7 +743,7 @@ def test_what_was_taken_over_is_not_deleted_for_its_own_replacement(world):
     assert second.id == first.id
     first.delete()
     assert [item["id"] for item in own(world, "Endpoint")] == [first.id]
-    assert "was taken over in place of itself and stays" in world.notes.everything
+    assert "stays: a run has taken it over in place of itself" in world.notes.everything
 
 
 def test_a_replacement_takes_over_what_a_killed_replacement_made(world):
@@ -895,7 +979,7 @@ def test_without_a_journal_nothing_is_known_of_other_runs():
         == asyncio.run(journal.abandoned("urn:pulumi:dev::app::"))
         == []
     )
-    assert not asyncio.run(journal.is_stale("e1", None)) and asyncio.run(journal.newest_mark("e1")) is None
+    assert not asyncio.run(journal.is_stale("urn", "e1", None)) and asyncio.run(journal.newest_mark("urn", "e1")) is None
 
 
 def test_what_a_killed_run_created_is_not_adopted(world):

@@ -212,7 +212,7 @@ def test_one_that_takes_over_itself_is_not_deleted(world: World, volume: Life) -
     old.delete()
     assert volume.id == old.id and world.writes == []
     assert world.notes.warnings == [
-        f"the network volume {old.id!r} was taken over in place of itself and stays; it was not replaced"
+        f"the network volume {old.id!r} stays: a run has taken it over in place of itself, and it was not replaced"
     ]
 
 

@@ -75,7 +75,7 @@ class Process:
                 self._client = Client(
                     base_url=resolved.base_url, jobs_url=resolved.jobs_url, api_key=resolved.api_key, user_agent=agent
                 )
-                journal = open_journal(resolved, EngineVoice(self.engine, "", str), self.engine.address)
+                journal = open_journal(resolved, EngineVoice(self.engine, "", str), self.engine.run)
                 self._core = Provider(RESOURCES, self._client, resolved.settings, journal=journal)
             return self._core
 
