@@ -219,6 +219,7 @@ class Provider:
             await self._await_ready(resource, identifier, task, request.timeout_seconds, outputs, secrets)
             return Created(identifier, outputs, secrets)
         identifier = str(found["id"])
+        await journal.unmark(request.urn, identifier)  # of another one that had this id, as after a reset of the emulator
         try:
             outputs = self._outputs(resource, found, planned, resolved, defaulted)
         except Exception as problem:

@@ -429,6 +429,17 @@ def test_who_owns_a_volume_deletes_it_whoever_adopted_it(world):
     assert own(world, "NetworkVolume") == []
 
 
+def test_a_new_object_has_no_past(world):
+    """The emulator was emptied, and gives the same ids again."""
+    _, live = put_off(world)
+    world.control("reset", None)
+    anew = run(world, "Endpoint")
+    assert anew.id == live.id
+    world.kill()
+    anew.delete()
+    assert there(world) == []
+
+
 def test_an_import_elsewhere_makes_no_entry_one_of_the_past(world):
     """The takeover is in no state: the run was killed before its reply."""
     old, _ = put_off(world, is_stored=False)
