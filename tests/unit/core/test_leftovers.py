@@ -217,7 +217,7 @@ def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
 
 @pytest.mark.parametrize("is_registered", [True, False])
 def test_an_option_that_deletes_first_deletes_also_what_was_once_taken_over(world, is_registered):
-    """With `replaceOnChanges` and `deleteBeforeReplace`, for what the provider calls an update; a dependent goes before it is registered."""
+    """Of `replaceOnChanges` and `deleteBeforeReplace`; a dependent goes before it is registered. To the provider it is an update."""
     run(world, "Endpoint")
     world.kill()
     taken = run(world, "Endpoint")
