@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -24,7 +25,14 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-HOSTS = [".".join((*names, "org")) for names in (("pypi",), ("pythonhosted",), ("proxy", "golang"), ("npmjs",))]
+SUFFIX = b".org"
+REGISTRIES = (
+    (8, "a4aa2ac280bb8d1a0ce7a1be5a7bfb10292b49fe9435ad5cff19f421f3c70e41"),
+    (16, "8b5bb5eb9d758455b8635855cf8aaf05b68775e3f83f0291e800ef338fb9783c"),
+    (16, "00a7dc5a0cc388586b8665846e7d8ae94a6dd096f2aa1aa3b4aab4ac484f998a"),
+    (9, "8743857e3ea00fd1c64bbc68b8af241954ad2c285e7a60340eec7ea5dcb200db"),
+)
+"""Lengths and digests of the hosts of package registries, all of which end in `SUFFIX`: to spell them here would be to name them."""
 
 
 def _make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +51,13 @@ def _files() -> list[Path]:
         check=True,
     )
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def _hosts(content: bytes, wanted: tuple[tuple[int, str], ...] = REGISTRIES) -> list[str]:
+    """Find the hosts that are known by length and digest, wherever they stand in `content`."""
+    ends = [found.end() for found in re.finditer(re.escape(SUFFIX), content)]
+    words = {content[max(0, end - length) : end] for end in ends for length, _ in wanted}
+    return sorted(word.decode() for word in words if (len(word), hashlib.sha256(word).hexdigest()) in wanted)
 
 
 def _tool(name: str) -> ModuleType:
@@ -74,14 +89,20 @@ def test_help_lists_every_target() -> None:
 
 def test_no_file_names_this_machine_or_a_registry() -> None:
     """What is committed works elsewhere: no path of one machine, no host of a package registry."""
-    words = [*HOSTS, str(ROOT.parent) + os.sep, str(Path.home()) + os.sep, str(Path(sys.base_prefix)) + os.sep]
-    found = [
-        f"{path.relative_to(ROOT)}: {word}"
-        for path in _files()
-        for word in words
-        if len(word) > 5 and word.encode() in path.read_bytes()
-    ]
+    places = [word for place in (ROOT.parent, Path.home(), Path(sys.base_prefix)) if len(word := str(place) + os.sep) > 5]
+    found = []
+    for path in _files():
+        content = path.read_bytes()
+        words = [*_hosts(content), *(place for place in places if place.encode() in content)]
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in words]
     assert found == []
+
+
+def test_a_host_is_found_by_its_digest() -> None:
+    """Within another word, too, and not where only its end stands."""
+    wanted = tuple((len(word), hashlib.sha256(word).hexdigest()) for word in (b"registry.example.org", b"example.org"))
+    assert _hosts(b"org .org see https://www.example.organic/", wanted) == ["example.org"]
+    assert _hosts(b"https://www.example.org/") == []
 
 
 def test_the_version_is_stated_once() -> None:
