@@ -168,7 +168,7 @@ class SqliteJournal:
         self._marks[urn, id] = max(self._marks.get((urn, id), ""), mark)
         key = (self._scope, urn, id, mark)
         if not await self._ask("select 1 from marks where scope = ? and urn = ? and id = ? and mark = ? and is_stored", *key):
-            await self._write("insert or ignore into marks values (?, ?, ?, ?, ?, true)", *key, self._run)
+            self._enqueue("insert or ignore into marks values (?, ?, ?, ?, ?, true)", *key, self._run)
             await self._write("update marks set is_stored = true where scope = ? and id = ? and mark = ?", self._scope, id, mark)
 
     async def claim(self, urn: str) -> None:
@@ -214,8 +214,7 @@ class SqliteJournal:
         """Drop the creations that the engine was told, and so has stored."""
         for number in list(self._replied):
             self._drop(number)
-        for (urn, id), mark in self._told.items():
-            await self.stored(urn, id, mark)
+        await asyncio.gather(*(self.stored(urn, id, mark) for (urn, id), mark in self._told.items()))
         if self._writing is not None:
             await self._writing
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,9 +76,9 @@ def _existing(emulator: Running) -> list[str]:
     return sorted(item["id"] for item in emulator.state()["endpoints"])
 
 
-def _kill_while_it_creates(stack: Stack, emulator: Running, *, seconds: float) -> None:
-    """Kill an `up` whose plugin then still waits, for so long, for the answer to its POST."""
-    stack.write({"api": endpoint()})
+def _kill_while_it_creates(stack: Stack, emulator: Running, *, seconds: float, program: Mapping[str, object] | None = None) -> None:
+    """Kill an `up`, of one endpoint unless `program` is given, whose plugin then still waits, for so long, for the answer to its POST."""
+    stack.write(program or {"api": endpoint()})
     emulator.fault("delay", "POST", "/v2/serverless", seconds=seconds)
     with _under_way(stack, emulator) as process:
         process.kill()
@@ -233,11 +233,7 @@ def test_what_was_taken_over_is_deleted_with_what_it_depends_on(stack: Stack, em
             "api": endpoint({"replaceOnChanges": ["env"]}, env={"DATA": "${data.id}"}),
         }
 
-    stack.write(program(20))
-    emulator.fault("delay", "POST", "/v2/serverless", seconds=2)
-    with _under_way(stack, emulator) as process:
-        process.kill()
-        process.wait()
+    _kill_while_it_creates(stack, emulator, seconds=2, program=program(20))
     _wait(lambda: not _plugins(stack), 20)
     _next_run_owns_all(stack, emulator)
     (before,) = _existing(emulator)

@@ -105,11 +105,13 @@ def _live(place: Workspace, trial: Trial) -> None:
             wrong += _undone(step, before, after, done)
         elif step.is_mended and not wrong:
             done = project.up(must_succeed=False)
-            wrong += broken(project.state(), place.remote())
-            if any(untold(project.state(), place.remote(), done)):  # what a provider works on that lives yet is not left behind
+            state, there = project.state(), place.remote()
+            wrong += broken(state, there)
+            if any(untold(state, there, done)):  # what a provider works on that lives yet is not left behind
                 seconds_until_gone(f"life{trial.number}", LONGEST_LIFE_SECONDS)
                 done = project.up(must_succeed=False)
-            wrong += untold(project.state(), place.remote(), done)
+                state, there = project.state(), place.remote()
+            wrong += untold(state, there, done)
         if wrong:
             trial.wrong += [f"after {step}: {text}" for text in wrong] + [done.tail]
             return

@@ -52,6 +52,17 @@ def generated_of(inputs: Mapping[str, Any]) -> dict[str, str]:
     return {text: name for text, name in names.items() if isinstance(name, str)} if isinstance(names, Mapping) else {}
 
 
+def mark_of(outputs: Mapping[str, Any]) -> str | None:
+    """Return the mark of an entry of the state."""
+    mark = outputs.get(MARK_KEY)
+    return mark if isinstance(mark, str) else None
+
+
+def with_mark(outputs: Mapping[str, Any], mark: str | None) -> dict[str, Any]:
+    """Return outputs with that mark, if there is one."""
+    return {**outputs, MARK_KEY: mark} if mark else dict(outputs)
+
+
 def without_internals(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what the engine or this provider stores beside properties."""
     return {name: value for name, value in properties.items() if not name.startswith("__")}

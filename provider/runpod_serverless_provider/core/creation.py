@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .checking import MARK_KEY
+from .checking import mark_of
 from .failures import ApiProblem, ApiUnreachable, OutcomeUnknown, ProviderFailure, Refused
 from .leftovers import Leftovers, Order, is_ours
 from .listings import Listings
@@ -176,12 +176,6 @@ class Creations:
         if ours and len(named) > 1:
             raise doubt.advised(_advice(order, ids))
         return (ours[0] if ours else None), ids
-
-
-def mark_of(outputs: Mapping[str, Any]) -> str | None:
-    """Return the mark of an entry of the state."""
-    mark = outputs.get(MARK_KEY)
-    return mark if isinstance(mark, str) else None
 
 
 def _advice(order: Order, ids: Sequence[str]) -> str:

@@ -12,17 +12,18 @@ from typing import Any, Final
 from .checking import (
     DEFAULTS_KEY,
     GENERATED_KEY,
-    MARK_KEY,
     OWED_KEY,
     as_written,
     check,
     defaults_of,
     generated_of,
     known_properties,
+    mark_of,
     require_checked,
     strategy_of,
+    with_mark,
 )
-from .creation import Creations, mark_of
+from .creation import Creations
 from .deletions import Deletions
 from .failures import ApiProblem, CheckFailed, CreatedButFailed, NoSuchFunction, NoSuchType, ProviderFailure, Unreadable
 from .function import Function, listed_of
@@ -120,11 +121,13 @@ class Provider:
         request = replace(request, olds=as_written(request.olds))
         resource = self._resource(request.token)
         checked = check(resource, self._session, request)
-        if request.urn and not request.olds:
-            self._anew.add(request.urn)
-        if request.urn and request.olds:
+        if not request.urn:
+            return checked
+        if request.olds:
             self._prior[request.urn] = _leaves(resource, request.olds)
-        elif request.urn in self._prior:  # the engine asks anew, without olds, where it replaces
+            return checked
+        self._anew.add(request.urn)
+        if request.urn in self._prior:  # the engine asks anew, without olds, where it replaces
             self._replaced.add(request.urn)
             refused = tuple(resource.replacement(self._prior.pop(request.urn)))
             return Checked(checked.inputs, (*checked.failures, *refused))
@@ -279,7 +282,7 @@ class Provider:
         task = Task(self._session, task.voice, task.planned, outputs, tuple(steps))
         outputs, _ = await self._patch(resource, identifier, task, defaulted)
         resource.noted(identifier, outputs, self._session)
-        return identifier, {**outputs, **({MARK_KEY: mark} if mark else {})}
+        return identifier, with_mark(outputs, mark)
 
     async def update(self, request: Update) -> Updated:
         """Update, or predict in a preview: 1 PATCH, or none where the API has no part in what changed."""
@@ -293,11 +296,12 @@ class Provider:
         task = Task(self._session, request.voice, planned, request.outputs, tuple(steps), defaulted, request.secrets)
         if request.preview:
             predicted = resource.predicted(planned, await resource.resolve(task), request.outputs, task.steps)
-            return Updated({**predicted, **resource.derived(planned, defaulted), **_mark_in(request.outputs)}, secrets)
+            predicted = with_mark({**predicted, **resource.derived(planned, defaulted)}, mark_of(request.outputs))
+            return Updated(predicted, secrets)
         self._changed.add(_stack_of(request.urn))
         outputs, since = await self._patch(resource, request.id, task, defaulted)
         resource.noted(request.id, outputs, self._session)
-        outputs |= _mark_in(request.outputs)
+        outputs = with_mark(outputs, mark_of(request.outputs))
         # Without steps the engine asks to wait on.
         if not steps or OWED_KEY in request.outputs or any(not step.is_state_only for step in steps):
             task = replace(task, since=since)
@@ -346,15 +350,14 @@ class Provider:
             if problem.status == 404:
                 return None
             raise
-        mark = _mark_in(request.outputs)
+        mark = mark_of(request.outputs)
         if not request.outputs:
             await self._session.part(Creations).named(request.urn, request.id, found)
-            newest = await self._session.journal.newest_mark(request.urn, request.id)
-            mark = {MARK_KEY: newest} if newest else {}
+            mark = await self._session.journal.newest_mark(request.urn, request.id)
         self._refreshed[request.urn] = request.inputs
         with Unreadable.of(f"the {resource.noun} {request.id!r}"):
             observed = await self._observed(resource, request, found)
-        observed = replace(observed, outputs={**observed.outputs, **mark})
+        observed = replace(observed, outputs=with_mark(observed.outputs, mark))
         if OWED_KEY in request.outputs and request.inputs:
             await self._require_ready(resource, request, observed)
         return observed
@@ -437,10 +440,9 @@ class Provider:
         is_planned, is_new = self._planned.get(request.urn) == (request.id, mark), request.urn in self._anew
         if is_adopted or await self._session.journal.is_stale(request.urn, request.id, mark, is_planned=is_planned, is_new=is_new):
             said = f"the {resource.noun} {request.id!r} stays: a run has taken it over in place of itself, and it was not replaced"
-            advice = (
-                "`pulumi up --replace` does that. If `pulumi stack --show-ids` shows it no more, delete it in the Runpod console"
-            )
-            await request.voice.warn(said if is_adopted else f"{said}; {advice}")
+            if not is_adopted:  # which another run would do again
+                said += "; `pulumi up --replace` does that. If `pulumi stack --show-ids` shows it no more, delete it in the Runpod console"
+            await request.voice.warn(said)
             return
         self._changed.add(_stack_of(request.urn))
         prior = _leaves(resource, request.old_inputs)
@@ -552,10 +554,6 @@ def _require_about(found: Any, id: str) -> None:
     """Raise ValueError for an answer that is not about the object asked for: what it does not tell would count as gone."""
     if not isinstance(found, Mapping) or found.get("id") != id:
         raise ValueError
-
-
-def _mark_in(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in outputs.items() if name == MARK_KEY}
 
 
 def _without(values: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -200,10 +200,7 @@ def test_a_create_that_is_asked_for_again_makes_one_object(world, is_told):
 
 def test_a_delete_that_was_put_off_spares_what_was_taken_over(world):
     """`up --replace` took the live object over and failed elsewhere; the next run deletes what it has still to delete."""
-    first = run(world, "Endpoint")
-    world.kill()
-    second = run(world, "Endpoint")
-    orderly(world, second)
+    first, second = put_off(world)
     for is_planned in (True, False):
         if is_planned:
             second.plan(KINDS["Endpoint"][2])
